@@ -1,0 +1,164 @@
+//! Finds and stores each failure's logs, once, before its deliveries.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{Shared, human};
+use crate::{
+    ByteStream, FailureRecord, LeaseRequest, Links, LogContent, LogLease, LogLocator, LogStream,
+    Logs, Result, StoredLog, clock::add,
+};
+
+/// How many failures' logs are looked for at once.
+const AT_ONCE: usize = 64;
+
+/// Settles logs until told to stop.
+pub(super) async fn settle(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+    let mut changes = shared.outbox.changes();
+    let mut running = JoinSet::new();
+    loop {
+        changes.mark_unchanged();
+        while running.try_join_next().is_some() {}
+        let now = shared.clock.now();
+        let until = add(now, shared.timing.logs + Duration::from_secs(30));
+        let room = AT_ONCE - running.len();
+        let leased = if room == 0 {
+            Vec::new()
+        } else {
+            match shared.outbox.lease_logs(LeaseRequest::new(room, now, until)).await {
+                Ok(leased) => leased,
+                Err(e) => {
+                    tracing::error!(error = %e.report(), "cannot read the outbox");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Vec::new()
+                }
+            }
+        };
+        let full = leased.len() == room;
+        for lease in leased {
+            running.spawn(settle_one(Arc::clone(&shared), lease));
+        }
+        tokio::select! {
+            _ = stopping.changed() => break,
+            Some(_) = running.join_next(), if full => {}
+            _ = changes.changed(), if !full => {}
+            // A lease of another process may have run out.
+            () = tokio::time::sleep(Duration::from_secs(10)) => {}
+        }
+    }
+}
+
+async fn settle_one(shared: Arc<Shared>, lease: LogLease) {
+    let logs = find(&shared, &lease.record).await;
+    if let Some(why) = &logs.missing {
+        shared.counters.logs_missing();
+        tracing::info!(task = %lease.record.id, key = %lease.record.key, why, "the report goes without logs");
+    }
+    if let Err(e) = shared.outbox.settle_logs(&lease, logs).await {
+        tracing::error!(task = %lease.record.id, error = %e.report(), "cannot note where the logs are; looked for again later");
+    }
+}
+
+async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
+    let deadline = tokio::time::Instant::now() + shared.timing.logs;
+    let locator = shared.locators.get(&failure.source);
+    let streams = if !failure.log_streams.is_empty() {
+        failure.log_streams.clone()
+    } else if let Some(locator) = locator {
+        match tokio::time::timeout_at(deadline, locate(locator, failure)).await {
+            Ok(Ok(streams)) => streams,
+            Ok(Err(e)) => return Logs::missing(e.to_string()),
+            Err(_) => {
+                return Logs::missing(format!("not found within {}", human(shared.timing.logs)));
+            }
+        }
+    } else {
+        // A source without logs: nothing is missing.
+        return Logs::default();
+    };
+    let mut stored = Vec::with_capacity(streams.len());
+    for stream in streams {
+        let content = Content { locator, failure, stream: &stream };
+        let upload = shared.uploader.upload(failure, &stream, &content);
+        match tokio::time::timeout_at(deadline, upload).await {
+            Ok(Ok(object)) => stored.push(StoredLog::stored(stream, object)),
+            Ok(Err(e)) => {
+                tracing::warn!(task = %failure.id, log = %stream.name, error = %e.report(), "the log is not stored");
+                stored.push(StoredLog::left(stream, e.to_string()));
+            }
+            Err(_) => stored.push(StoredLog::left(
+                stream,
+                format!("not stored within {}", human(shared.timing.logs)),
+            )),
+        }
+    }
+    Logs::found(stored)
+}
+
+/// Asks until it is found or will not be: the time bound is the caller's.
+async fn locate(locator: &Arc<dyn LogLocator>, failure: &FailureRecord) -> Result<Vec<LogStream>> {
+    let mut wait = Duration::from_millis(500);
+    let mut tries = 0;
+    loop {
+        match locator.locate(failure).await {
+            Err(e) if e.is_retryable() && tries < 2 => {
+                tracing::debug!(task = %failure.id, error = %e.report(), "logs not found yet");
+                tries += 1;
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            other => return other,
+        }
+    }
+}
+
+struct Content<'a> {
+    locator: Option<&'a Arc<dyn LogLocator>>,
+    failure: &'a FailureRecord,
+    stream: &'a LogStream,
+}
+
+#[async_trait]
+impl LogContent for Content<'_> {
+    async fn open(&self) -> Result<ByteStream> {
+        match self.locator {
+            Some(locator) => locator.open(self.failure, self.stream).await,
+            None => Err(crate::Error::config(format!(
+                "nothing reads the logs of the source {:?}",
+                self.failure.source
+            ))),
+        }
+    }
+}
+
+/// Links that work now.
+pub(super) async fn links(shared: &Shared, logs: &Logs) -> Links {
+    let mut links = Links::default();
+    let mut missing: Vec<String> = logs.missing.iter().cloned().collect();
+    for log in &logs.streams {
+        let url = match &log.object {
+            Some(object) => match shared.uploader.link(object).await {
+                Ok(url) => url,
+                Err(e) => {
+                    missing.push(format!("{}: {e}", log.stream.name));
+                    log.stream.url.clone()
+                }
+            },
+            None => {
+                if let Some(error) = &log.error {
+                    missing.push(format!("{} not stored: {error}", log.stream.name));
+                }
+                log.stream.url.clone()
+            }
+        };
+        match log.stream.name.as_str() {
+            "stdout" => links.stdout = url,
+            "stderr" => links.stderr = url,
+            _ => {}
+        }
+    }
+    links.missing = missing.join("; ");
+    links
+}

@@ -1,0 +1,133 @@
+use std::{fmt, sync::Arc};
+
+use crate::{
+    BackendSettings, DeliveryId, Destination, FailureRecord, FrameworkFilter, LabelGrammar,
+    NewDelivery, Reporter, Settings,
+};
+
+/// Decides where a failure goes.
+pub(super) struct Router {
+    grammar: LabelGrammar,
+    filter: FrameworkFilter,
+    reporters: Vec<(BackendSettings, Arc<dyn Reporter>)>,
+}
+
+/// Where a failure goes, and why.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Decision {
+    /// The framework filter lets it pass. If not, there are no routes.
+    pub allowed: bool,
+    /// One for each instance of each reporter that was asked for.
+    pub routes: Vec<Route>,
+}
+
+/// One instance of one reporter, for one failure.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Route {
+    /// The reporter.
+    pub reporter: &'static str,
+    /// The instance.
+    pub instance: String,
+    /// Where it leads, `None` if nothing is sent.
+    pub destination: Option<Destination>,
+    /// Why it is asked for, or why nothing is sent.
+    pub why: String,
+}
+
+impl Router {
+    pub(super) fn new(
+        grammar: LabelGrammar,
+        filter: FrameworkFilter,
+        reporters: Vec<(BackendSettings, Arc<dyn Reporter>)>,
+    ) -> Self {
+        Self { grammar, filter, reporters }
+    }
+
+    pub(super) fn decide(&self, failure: &FailureRecord) -> Decision {
+        let allowed = self.filter.allows(&failure.framework);
+        let mut routes = Vec::new();
+        if allowed {
+            let scope = self.grammar.scope(&failure.labels);
+            for (settings, reporter) in &self.reporters {
+                let why = match scope.instances_label(settings.name()) {
+                    Some((label, _)) => format!("label {label}"),
+                    None => "implicit default".to_owned(),
+                };
+                for instance in scope.instances(settings.name()) {
+                    let resolved = settings.resolve(&scope, instance);
+                    for wrong in resolved.invalid() {
+                        tracing::warn!(task = %failure.id, reporter = settings.name(), instance, "{wrong}; it is ignored");
+                    }
+                    let (destination, why) = match reporter.destination(&resolved) {
+                        Ok(Some(d)) => (Some(d), why.clone()),
+                        Ok(None) => {
+                            tracing::debug!(task = %failure.id, reporter = settings.name(), instance, "not configured for this instance, nothing is sent");
+                            (None, "not configured for this instance".to_owned())
+                        }
+                        Err(e) => {
+                            tracing::error!(task = %failure.id, reporter = settings.name(), instance, error = %e.report(), "cannot tell where to send");
+                            (None, e.report().to_string())
+                        }
+                    };
+                    routes.push(Route {
+                        reporter: settings.name(),
+                        instance: instance.to_owned(),
+                        destination,
+                        why,
+                    });
+                }
+            }
+        }
+        Decision { allowed, routes }
+    }
+
+    pub(super) fn deliveries(&self, failure: &FailureRecord, decision: &Decision) -> Vec<NewDelivery> {
+        decision
+            .routes
+            .iter()
+            .filter_map(|r| {
+                let id =
+                    DeliveryId::derive(&self.grammar.name, &failure.key, r.reporter, &r.instance, 0);
+                Some(NewDelivery::new(id, r.reporter, r.instance.as_str(), r.destination.clone()?))
+            })
+            .collect()
+    }
+
+    /// The reporter of a delivery, and the settings that hold for it now.
+    pub(super) fn resolve(
+        &self,
+        delivery: &NewDelivery,
+        failure: &FailureRecord,
+    ) -> Option<(&Arc<dyn Reporter>, Settings)> {
+        let (settings, reporter) =
+            self.reporters.iter().find(|(s, _)| s.name() == delivery.reporter)?;
+        let scope = self.grammar.scope(&failure.labels);
+        Some((reporter, settings.resolve(&scope, &delivery.instance)))
+    }
+
+    /// What the template function `config` answers.
+    pub(super) fn config(
+        &self,
+        delivery: &NewDelivery,
+        failure: &Arc<FailureRecord>,
+    ) -> impl Fn(&str) -> String + Send + Sync + 'static {
+        let grammar = self.grammar.clone();
+        let (reporter, instance) = (delivery.reporter.clone(), delivery.instance.clone());
+        let failure = Arc::clone(failure);
+        move |key| {
+            let scope = grammar.scope(&failure.labels);
+            scope.get(&reporter, &instance, key).unwrap_or_default().to_owned()
+        }
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("grammar", &self.grammar)
+            .field("reporters", &self.reporters)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+#![doc = include_str!("../README.md")]
+
+mod clock;
+pub mod engine;
+mod error;
+mod failure;
+mod filter;
+mod labels;
+mod log;
+pub mod memory;
+mod message;
+mod options;
+mod outbox;
+pub mod policy;
+pub mod redact;
+mod report;
+mod reporter;
+mod source;
+mod uploader;
+
+pub use bytes;
+pub use jiff;
+
+pub use crate::{
+    clock::{Clock, ManualClock, SystemClock, TokioClock},
+    engine::Engine,
+    error::{Chain, Delivery, Error, ErrorKind, Result, Retry, Scope},
+    failure::{Failure, FailureKey, FailureRecord},
+    filter::FrameworkFilter,
+    labels::{DEFAULT_INSTANCE, DEFAULT_NAME, DEFAULT_PREFIX, LabelGrammar, LabelScope},
+    log::{ByteStream, LogLocator, LogStream, Logs, StoredLog},
+    message::{Markup, MessageTemplates, Rendered, render_once},
+    options::{
+        BackendSettings, OptionGroup, OptionKind, OptionSpec, Origin, Settings, parse_bool,
+        parse_duration,
+    },
+    outbox::{
+        Attempt, DeliveryFilter, DeliveryState, DeliveryView, EnqueueBatch, Enqueued, Lease,
+        LeaseRequest, LogLease, NewDelivery, NewFailure, Outbox, OutboxStats, Outcome,
+    },
+    redact::Secret,
+    report::{DeliveryId, Digest, Links, Notice, Report, ReportOptions, Subject},
+    reporter::{
+        Capability, Delivered, Destination, Next, Receipt, Reconciled, Reporter, ReporterFactory,
+        TargetReceipt,
+    },
+    source::{Ack, Batch, Source},
+    uploader::{LogContent, NoopUploader, ObjectRef, Uploader},
+};
+
+/// Locks, also after a panic elsewhere: the data behind our locks is whole between statements.
+pub(crate) fn lock<T: ?Sized>(m: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

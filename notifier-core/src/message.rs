@@ -1,0 +1,491 @@
+//! From a report to text: templates, markup, and what goes out when a template fails.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use notifier_template as template;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use template::Value;
+
+use crate::{
+    BackendSettings, Error, ErrorKind, FailureRecord, Report, Result, Settings, Subject, redact,
+};
+
+/// Which characters of data are escaped in a template's output. The template's own
+/// text never is.
+///
+/// The final value of each action is escaped, unless the last function of its
+/// pipeline is `config`, `raw`, `html`, `urlquery` or `js`. `stdoutURL` and
+/// `stderrURL` are made safe as URLs besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Markup {
+    /// None.
+    #[default]
+    Plain,
+    /// Slack's: `&`, `<` and `>`.
+    Slack,
+    /// HTML: `&`, `<`, `>`, and quotes inside attribute values.
+    Html,
+}
+
+impl Markup {
+    fn engine(self) -> template::Escape {
+        match self {
+            Self::Plain => template::Escape::plain(),
+            Self::Slack => template::Escape::slack(),
+            Self::Html => template::Escape::html(),
+        }
+    }
+
+    /// A text with this markup's own characters escaped, quotes included in HTML.
+    ///
+    /// ```
+    /// use notifier_core::Markup;
+    /// assert_eq!(Markup::Slack.escape("<!here> & \"x\""), "&lt;!here&gt; &amp; \"x\"");
+    /// assert_eq!(Markup::Plain.escape("<a>"), "<a>");
+    /// ```
+    pub fn escape(self, text: &str) -> String {
+        if self == Self::Plain {
+            return text.to_owned();
+        }
+        let mut out = String::with_capacity(text.len());
+        for c in text.chars() {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' if self == Self::Html => out.push_str("&#34;"),
+                '\'' if self == Self::Html => out.push_str("&#39;"),
+                c => out.push(c),
+            }
+        }
+        out
+    }
+
+    fn link(self, url: &str, text: &str) -> String {
+        let url = self.escape(&safe_url(self, url));
+        match self {
+            Self::Plain => format!("{text}: {url}"),
+            Self::Slack => format!("<{url}|{text}>"),
+            Self::Html => format!("<a href=\"{url}\">{text}</a>"),
+        }
+    }
+}
+
+/// What cannot stand in a link between `<` and `|`, or in an attribute's quotes.
+const IN_LINK: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'|').add(b'\'').add(b'`').add(b'\\');
+
+fn safe_url(markup: Markup, url: &str) -> String {
+    if markup == Markup::Plain {
+        return url.to_owned();
+    }
+    let scheme = url.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if matches!(scheme.as_str(), "javascript" | "data" | "vbscript") {
+        return String::new();
+    }
+    // Only what would end the link is encoded: percent signs were encoded already,
+    // and letters beyond ASCII stay readable.
+    url.chars().fold(String::with_capacity(url.len()), |mut out, c| {
+        if c.is_ascii() {
+            out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), IN_LINK));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+/// A rendered message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rendered {
+    /// The text to send.
+    pub text: String,
+    /// Why the template failed, if it did: `text` is then the built-in text with the error in it.
+    pub fault: Option<Error>,
+}
+
+/// A backend's templates in Go's `text/template` language, compiled at start.
+///
+/// Templates see `.failure` (`ID`, `Name`, `Slave`, `Framework`, `Image`, `State`,
+/// `Started`, `Finished`, `Labels`, and beyond the original `Message`, `Reason`,
+/// `ExitCode`, `Attempt`, `Owners`, `Source`), `.stdoutURL`, `.stderrURL`, `.nl`,
+/// `.logsError` (why there are no logs, else empty), and the function `config`, which
+/// gives a label meant for this reporter's instance. `Message` and `Reason` are empty,
+/// `ExitCode` and `Attempt` nothing where they are not known. Labels whose keys
+/// [name a secret](crate::redact::names_secret) read `***`.
+///
+/// ```
+/// use notifier_core::*;
+/// const GROUP: OptionGroup = OptionGroup::new("pager", &[
+///     OptionSpec::new("format", "the message").kind(OptionKind::Template)
+///         .default("{{ .failure.Name }} died{{ .nl }}"),
+/// ]);
+/// let settings = BackendSettings::new(GROUP);
+/// let templates = MessageTemplates::compile(&settings, "format", Markup::Plain)?;
+/// let failure = FailureRecord::new("web.1", "web", "TASK_FAILED", jiff::Timestamp::UNIX_EPOCH);
+/// let rendered = templates.render(&settings.instance("default"), &Report::failure(failure));
+/// assert_eq!(rendered.text, "web died\n");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct MessageTemplates {
+    /// The flag that sets them, for messages: `slack.format`.
+    flag: String,
+    key: &'static str,
+    markup: Markup,
+    compiled: HashMap<String, template::Template>,
+}
+
+impl MessageTemplates {
+    /// Compiles the templates that one option has in any instance.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Template`] for one that does not compile, with the option's name, line and column.
+    pub fn compile(settings: &BackendSettings, key: &'static str, markup: Markup) -> Result<Self> {
+        let flag = match settings.group().find(key) {
+            Some(spec) => settings.group().flag(spec),
+            None => key.to_owned(),
+        };
+        let mut compiled = HashMap::new();
+        for text in settings.all_values(key) {
+            let parsed = parse(&flag, &text)
+                .map_err(|e| Error::new(ErrorKind::Template, format!("{flag}: {e}")))?;
+            compiled.insert(text, parsed);
+        }
+        Ok(Self { flag, key, markup, compiled })
+    }
+
+    /// Renders a report with the template that these settings name.
+    ///
+    /// Never fails: a template that does is replaced by the built-in text with the
+    /// error in it. Where the template shows the logs' addresses and there are none,
+    /// what is missing is added at the end. Known secrets are masked. Reports that
+    /// are not about one failure have their built-in text.
+    pub fn render(&self, settings: &Settings, report: &Report) -> Rendered {
+        let mut rendered = match report.subject() {
+            Subject::Failure(f) => self.render_failure(settings, report, f),
+            _ => Rendered { text: self.markup.escape(&report.summary()), fault: None },
+        };
+        if let std::borrow::Cow::Owned(masked) = report.redactor().redact(&rendered.text) {
+            rendered.text = masked;
+        }
+        rendered
+    }
+
+    fn render_failure(&self, settings: &Settings, report: &Report, f: &Arc<FailureRecord>) -> Rendered {
+        let text = settings.text(self.key);
+        let result = match self.compiled.get(text) {
+            Some(compiled) => execute(compiled, self.markup, report, f),
+            // A value that came after the start, from a label.
+            None => parse(&self.flag, text).and_then(|t| execute(&t, self.markup, report, f)),
+        };
+        match result {
+            Ok(mut out) => {
+                add_missing(&mut out, text, self.markup, report);
+                Rendered { text: out, fault: None }
+            }
+            Err(e) => {
+                let fault = Error::new(ErrorKind::Template, format!("{}: {e}", self.flag));
+                Rendered { text: fallback(self.markup, report, f, &fault), fault: Some(fault) }
+            }
+        }
+    }
+}
+
+/// Renders a template once, without a fallback: for previews.
+///
+/// # Errors
+/// [`ErrorKind::Template`], with line and column and the word `parse` or `execute` in its
+/// text; [`Error::source`](std::error::Error::source) is the template engine's own error.
+pub fn render_once(template: &str, markup: Markup, report: &Report) -> Result<String> {
+    let Subject::Failure(f) = report.subject() else {
+        return Ok(markup.escape(&report.summary()));
+    };
+    let mut text = parse("template", template).and_then(|t| execute(&t, markup, report, f))?;
+    add_missing(&mut text, template, markup, report);
+    Ok(text)
+}
+
+fn parse(name: &str, text: &str) -> Result<template::Template, template::Error> {
+    template::Engine::new().with_function("config").parse(name, text)
+}
+
+fn execute(
+    t: &template::Template,
+    markup: Markup,
+    report: &Report,
+    failure: &Arc<FailureRecord>,
+) -> Result<String, template::Error> {
+    let config = {
+        let report = report.clone();
+        template::Function::new("config", move |key: &str| report.config(key))
+    };
+    let links = report.links();
+    let data = BTreeMap::from([
+        ("nl".to_owned(), Value::from("\n")),
+        ("config".to_owned(), Value::Function(config.clone())),
+        ("failure".to_owned(), Value::from_object(View::new(failure, report.zone()))),
+        ("stdoutURL".to_owned(), Value::from(safe_url(markup, &links.stdout).as_str())),
+        ("stderrURL".to_owned(), Value::from(safe_url(markup, &links.stderr).as_str())),
+        ("logsError".to_owned(), Value::from(links.missing.as_str())),
+    ]);
+    let mut context = template::Context::new(Value::from(data))
+        .with_now(time(report.now(), report.zone()))
+        .with_local_zone(report.zone().clone())
+        .with_system_zones();
+    context.bind("config", config);
+    t.render_escaped(&context, &markup.engine())
+}
+
+/// Says what is missing, if the template would have shown it.
+fn add_missing(text: &mut String, template: &str, markup: Markup, report: &Report) {
+    let missing = &report.links().missing;
+    let shows_logs = template.contains("stdoutURL") || template.contains("stderrURL");
+    if missing.is_empty() || !shows_logs || template.contains("logsError") {
+        return;
+    }
+    let note = markup.escape(&format!("(no logs: {})", one_line(missing, 500)));
+    if text.ends_with('\n') {
+        text.push_str(&format!("  {note}\n"));
+    } else {
+        text.push_str(&format!(" {note}"));
+    }
+}
+
+/// What goes out when a template fails: nothing here can fail.
+fn fallback(markup: Markup, report: &Report, f: &FailureRecord, fault: &Error) -> String {
+    let mut text = markup.escape(&format!(
+        "Task {} ({}) died with status {}",
+        one_line(&f.name, 500),
+        one_line(&f.id, 500),
+        one_line(&f.state, 100)
+    ));
+    let links = report.links();
+    for (url, name) in [(&links.stdout, "stdout"), (&links.stderr, "stderr")] {
+        if !url.is_empty() {
+            text.push('\n');
+            text.push_str(&markup.link(url, name));
+        }
+    }
+    if !links.missing.is_empty() {
+        text.push('\n');
+        text.push_str(&markup.escape(&format!("(no logs: {})", one_line(&links.missing, 500))));
+    }
+    text.push('\n');
+    text.push_str(&markup.escape(&format!("(the template failed: {})", one_line(&fault.to_string(), 500))));
+    text.push('\n');
+    text
+}
+
+/// The first characters of a text, without line breaks and other controls.
+fn one_line(text: &str, most: usize) -> String {
+    let mut out: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    if text.chars().nth(most).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+impl Report {
+    /// The built-in text: what happened in one plain line, without any template.
+    pub fn summary(&self) -> String {
+        let line = |s: &str| one_line(s, 500);
+        match self.subject() {
+            Subject::Failure(f) => {
+                format!("Task {} ({}) died with status {}", line(&f.name), line(&f.id), line(&f.state))
+            }
+            Subject::Digest(d) => format!(
+                "{} tasks like {} ({}) died with status {} between {} and {}",
+                d.count,
+                line(&d.example.name),
+                line(&d.example.id),
+                line(&d.example.state),
+                d.first,
+                d.last
+            ),
+            Subject::Notice(n) => {
+                format!("Messages to {} do not arrive since {}: {}", line(&n.destination), n.since, line(&n.text))
+            }
+            Subject::Recovery(n) => format!(
+                "Messages to {} arrive again; they did not since {}: {}",
+                line(&n.destination),
+                n.since,
+                line(&n.text)
+            ),
+        }
+    }
+}
+
+/// A failure as templates see it.
+#[derive(Debug)]
+struct View {
+    failure: Arc<FailureRecord>,
+    zone: jiff::tz::TimeZone,
+    labels: Arc<BTreeMap<String, String>>,
+}
+
+impl View {
+    fn new(failure: &Arc<FailureRecord>, zone: &jiff::tz::TimeZone) -> Self {
+        let labels = failure
+            .labels
+            .iter()
+            .map(|(k, v)| (k.clone(), redact::label(k, v).to_owned()))
+            .collect();
+        Self { failure: Arc::clone(failure), zone: zone.clone(), labels: Arc::new(labels) }
+    }
+
+    fn started(&self) -> Value {
+        Value::Time(match self.failure.started {
+            Some(t) => time(t, &self.zone),
+            // Go's zero time, so that `.failure.Started.IsZero` tells.
+            None => template::Time::from_unix(-62_135_596_800, 0).in_zone(template::Zone::Utc),
+        })
+    }
+}
+
+fn time(t: Timestamp, zone: &jiff::tz::TimeZone) -> template::Time {
+    let nanos = t.as_nanosecond();
+    let (seconds, rest) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+    template::Time::from_unix(
+        i64::try_from(seconds).unwrap_or_default(),
+        u32::try_from(rest).unwrap_or_default(),
+    )
+    .in_zone(template::Zone::Local(zone.clone()))
+}
+
+impl template::Object for View {
+    fn type_name(&self) -> &str {
+        "complainer.Failure"
+    }
+
+    fn to_text(&self) -> String {
+        self.failure.to_string()
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let f = &self.failure;
+        let number = |n: Option<i64>| n.map_or(Value::Nil, Value::Int);
+        Some(match name {
+            "ID" => Value::from(f.id.as_str()),
+            "Name" => Value::from(f.name.as_str()),
+            "Slave" => Value::from(f.host.as_str()),
+            "Framework" => Value::from(f.framework.as_str()),
+            "Image" => Value::from(f.image.as_str()),
+            "State" => Value::from(f.state.as_str()),
+            "Started" => self.started(),
+            "Finished" => Value::Time(time(f.finished, &self.zone)),
+            "Labels" => Value::Labels(Arc::clone(&self.labels)),
+            "Message" => Value::from(f.message.as_deref().unwrap_or_default()),
+            "Reason" => Value::from(f.reason.as_deref().unwrap_or_default()),
+            "ExitCode" => number(f.exit_code.map(i64::from)),
+            "Attempt" => number(f.attempt.map(i64::from)),
+            "Owners" => Value::List(f.owners.iter().map(|o| Value::from(o.as_str())).collect()),
+            "Source" => Value::from(f.source.as_str()),
+            _ => return None,
+        })
+    }
+
+    /// The original's nine, so that `%v` and its kin print what they did.
+    fn fields(&self) -> Vec<(&str, Value)> {
+        ["ID", "Name", "Slave", "Framework", "Image", "State", "Started", "Finished", "Labels"]
+            .into_iter()
+            .filter_map(|n| Some((n, self.field(n)?)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Links, OptionGroup, OptionKind, OptionSpec, Origin};
+
+    const GROUP: OptionGroup = OptionGroup::new(
+        "pager",
+        &[OptionSpec::new("format", "x").kind(OptionKind::Template).default("{{ .failure.Name }}")],
+    );
+
+    fn failure() -> FailureRecord {
+        let mut f = FailureRecord::new("web.1", "<web> & co", "TASK_FAILED", Timestamp::UNIX_EPOCH)
+            .with_label("team", "core")
+            .with_label("complainer_pager_token", "s3cr3t-token");
+        f.exit_code = Some(3);
+        f
+    }
+
+    fn render(format: &str, markup: Markup, report: &Report) -> Rendered {
+        let mut s = BackendSettings::new(GROUP);
+        s.set(Origin::Flag, "format", format).unwrap();
+        let t = MessageTemplates::compile(&s, "format", markup).unwrap();
+        t.render(&s.instance("default"), report)
+    }
+
+    #[test]
+    fn values_are_escaped_for_their_place_and_the_templates_own_text_is_not() {
+        let r = Report::failure(failure());
+        let format = "<b> {{ .failure.Name }} {{ raw .failure.Name }}";
+        assert_eq!(render(format, Markup::Slack, &r).text, "<b> &lt;web&gt; &amp; co <web> & co");
+        assert_eq!(render(format, Markup::Plain, &r).text, "<b> <web> & co <web> & co");
+    }
+
+    #[test]
+    fn links_cannot_be_broken_out_of() {
+        let r = Report::failure(failure()).with_links(Links::new("http://h/a|b> c?x=1&y=日", "javascript:x"));
+        let t = render("<{{ .stdoutURL }}|o> <{{ .stderrURL }}|e>", Markup::Slack, &r).text;
+        assert_eq!(t, "<http://h/a%7Cb%3E%20c?x=1&amp;y=日|o> <|e>");
+    }
+
+    #[test]
+    fn a_template_that_cannot_compile_says_where() {
+        let mut s = BackendSettings::new(GROUP);
+        s.set(Origin::Flag, "format", "a\n{{ .failure.Name").unwrap();
+        let e = MessageTemplates::compile(&s, "format", Markup::Plain).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Template);
+        assert!(e.to_string().starts_with("pager.format: parse error at 2:"), "{e}");
+    }
+
+    #[test]
+    fn a_template_that_fails_does_not_lose_the_message() {
+        let r = Report::failure(failure()).with_links(Links::new("http://h/o", ""));
+        let out = render("x {{ .failure.Nope }}", Markup::Slack, &r);
+        assert!(out.fault.is_some());
+        assert!(out.text.starts_with("Task &lt;web&gt; &amp; co (web.1) died with status TASK_FAILED\n<http://h/o|stdout>\n(the template failed: pager.format: execute error at 1:"), "{}", out.text);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_if_the_template_would_have_shown_it() {
+        let r = Report::failure(failure()).with_links(Links::missing("agent a:5051 does not answer"));
+        assert_eq!(render("x", Markup::Slack, &r).text, "x");
+        assert_eq!(
+            render("x [{{ .stdoutURL }}]", Markup::Slack, &r).text,
+            "x [] (no logs: agent a:5051 does not answer)"
+        );
+        assert_eq!(
+            render("x\n  * {{ .stdoutURL }}{{ .nl }}", Markup::Plain, &r).text,
+            "x\n  * \n  (no logs: agent a:5051 does not answer)\n"
+        );
+        assert_eq!(render("{{ .stdoutURL }}{{ .logsError }}", Markup::Plain, &r).text, "agent a:5051 does not answer");
+    }
+
+    #[test]
+    fn secrets_do_not_get_into_the_text() {
+        let r = Report::failure(failure())
+            .with_config(|k| if k == "token" { "s3cr3t-token".into() } else { "@devs".into() })
+            .with_redactor(redact::Redactor::new(["in-a-message"]));
+        let t = render("{{ .failure.Labels }} {{ config \"token\" }} {{ config \"m\" }} {{ print \"in-a-\" \"message\" }}", Markup::Plain, &r).text;
+        assert_eq!(t, "map[complainer_pager_token:*** team:core] *** @devs ***");
+    }
+
+    #[test]
+    fn fields_beyond_the_original_are_there() {
+        let r = Report::failure(failure());
+        let t = render("{{ .failure.ExitCode }} {{ .failure.Attempt }} {{ len .failure.Owners }} {{ .failure.Started.IsZero }}", Markup::Plain, &r).text;
+        assert_eq!(t, "3 <no value> 0 true");
+    }
+}

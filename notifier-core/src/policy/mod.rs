@@ -1,0 +1,5 @@
+//! How often and how long: policies that the engine follows.
+
+mod backoff;
+
+pub use backoff::Backoff;

@@ -1,0 +1,309 @@
+//! Secrets: a type that cannot print itself, and masking for everything else.
+
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What stands where a secret was.
+pub const MASK: &str = "***";
+
+/// A string that must not be seen: it prints as `***` and serializes not at all.
+///
+/// ```
+/// use notifier_core::Secret;
+/// let token = Secret::new("xoxb-1234");
+/// assert_eq!(format!("{token:?} {token}"), "*** ***");
+/// assert_eq!(token.expose(), "xoxb-1234");
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<Arc<str>>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself. Every call of this is a place to review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// True for the empty string.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self::new(value)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self::new(value)
+    }
+}
+
+/// Words that make a key name a secret, wherever they stand in it.
+const SECRET_WORDS: &[&str] = &[
+    "token",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "dsn",
+    "hook_url",
+    "hookurl",
+    "webhook",
+    "api_key",
+    "apikey",
+    "access_key",
+    "accesskey",
+    "private_key",
+    "privatekey",
+    "credential",
+    "auth_key",
+    "authorization",
+];
+
+/// True if a key (of a label, an option, a header) names a secret, such as
+/// `complainer_slack_hook_url`, `DB_PASSWORD` or `api-key`.
+///
+/// ```
+/// use notifier_core::redact::names_secret;
+/// assert!(names_secret("complainer_sentry_dsn"));
+/// assert!(names_secret("DB-Password"));
+/// assert!(!names_secret("team"));
+/// ```
+pub fn names_secret(key: &str) -> bool {
+    let key: String = key
+        .chars()
+        .map(|c| match c {
+            '-' | '.' | ' ' => '_',
+            c => c.to_ascii_lowercase(),
+        })
+        .collect();
+    SECRET_WORDS.iter().any(|w| key.contains(w))
+}
+
+/// A label's value as it may be shown: `***` if its key [names a
+/// secret](names_secret), the value itself otherwise.
+pub fn label<'a>(key: &str, value: &'a str) -> &'a str {
+    if names_secret(key) && !value.is_empty() { MASK } else { value }
+}
+
+/// A URL as it may be shown in logs and errors: without user, password, query,
+/// fragment and, for addresses whose path is the secret (chat webhooks), without
+/// the path behind the first segment.
+///
+/// A text that is no URL comes back as `<not a URL>`: it may be a secret put in
+/// the wrong place.
+///
+/// ```
+/// use notifier_core::redact::url;
+/// assert_eq!(url("https://u:p@a.example/x?sig=1"), "https://a.example/x");
+/// assert_eq!(url("https://hooks.slack.com/services/T1/B2/abc"), "https://hooks.slack.com/services/***");
+/// assert_eq!(url("hunter2"), "<not a URL>");
+/// ```
+pub fn url(text: &str) -> String {
+    let Ok(u) = url::Url::parse(text) else {
+        return "<not a URL>".to_owned();
+    };
+    let Some(host) = u.host_str() else {
+        return format!("{}:***", u.scheme());
+    };
+    let mut out = format!("{}://{host}", u.scheme());
+    if let Some(port) = u.port() {
+        out.push_str(&format!(":{port}"));
+    }
+    let path = u.path();
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
+    if matches!(first, "services" | "workflows" | "triggers" | "hooks" | "webhook" | "webhooks") {
+        out.push('/');
+        out.push_str(first);
+        if path.trim_start_matches('/').len() > first.len() {
+            out.push_str("/***");
+        }
+    } else if path != "/" {
+        out.push_str(path);
+    }
+    out
+}
+
+/// The scheme, host and port of a URL, for errors about URLs that are secrets as a whole.
+pub fn origin(text: &str) -> String {
+    match url::Url::parse(text) {
+        Ok(u) if u.host_str().is_some() => {
+            let port = u.port().map(|p| format!(":{p}")).unwrap_or_default();
+            format!("{}://{}{port}", u.scheme(), u.host_str().unwrap_or_default())
+        }
+        _ => "<not a URL>".to_owned(),
+    }
+}
+
+/// Shortest value that a [`Redactor`] masks inside other text: below it, masking
+/// would hit ordinary words.
+pub const MIN_SECRET: usize = 6;
+
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Masks a set of known secrets wherever they stand in a text, also in their
+/// percent-encoded, JSON-escaped and base64 forms.
+///
+/// A net below everything else: code must not print secrets in the first place.
+/// Values shorter than [`MIN_SECRET`] bytes are not looked for.
+///
+/// ```
+/// use notifier_core::redact::Redactor;
+/// let r = Redactor::new(["s3cr3t/value"]);
+/// assert_eq!(r.redact("at s3cr3t%2Fvalue and s3cr3t/value!"), "at *** and ***!");
+/// assert_eq!(r.redact("nothing"), "nothing");
+/// ```
+#[derive(Clone, Default)]
+pub struct Redactor {
+    needles: Arc<[String]>,
+}
+
+impl Redactor {
+    /// A redactor of these values.
+    pub fn new<I>(secrets: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut set = BTreeSet::new();
+        for s in secrets {
+            add_forms(&mut set, s.as_ref());
+        }
+        Self::from_set(set)
+    }
+
+    /// This redactor with more values.
+    #[must_use]
+    pub fn with<I>(&self, secrets: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut set: BTreeSet<String> = BTreeSet::new();
+        for s in secrets {
+            add_forms(&mut set, s.as_ref());
+        }
+        if set.is_empty() {
+            return self.clone();
+        }
+        set.extend(self.needles.iter().cloned());
+        Self::from_set(set)
+    }
+
+    fn from_set(set: BTreeSet<String>) -> Self {
+        let mut needles: Vec<String> = set.into_iter().collect();
+        // Longest first, so that a secret inside another does not break it up.
+        needles.sort_by_key(|n| std::cmp::Reverse(n.len()));
+        Self { needles: needles.into() }
+    }
+
+    /// The text with every known secret replaced by `***`.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut out = Cow::Borrowed(text);
+        for n in self.needles.iter() {
+            if out.contains(n.as_str()) {
+                out = Cow::Owned(out.replace(n.as_str(), MASK));
+            }
+        }
+        out
+    }
+
+    /// True if there is nothing to mask.
+    pub fn is_empty(&self) -> bool {
+        self.needles.is_empty()
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} values)", self.needles.len())
+    }
+}
+
+fn add_forms(set: &mut BTreeSet<String>, secret: &str) {
+    if secret.len() < MIN_SECRET {
+        return;
+    }
+    set.insert(secret.to_owned());
+    set.insert(utf8_percent_encode(secret, QUERY).to_string());
+    set.insert(base64(secret.as_bytes()));
+    let json = serde_json::Value::from(secret).to_string();
+    set.insert(json[1..json.len() - 1].to_owned());
+    // What is secret in a URL is its password, its path and its query.
+    if let Ok(u) = url::Url::parse(secret)
+        && u.host_str().is_some()
+    {
+        for part in [u.password().unwrap_or(""), u.path().trim_matches('/'), u.query().unwrap_or("")] {
+            if part.len() >= 2 * MIN_SECRET || (part.len() >= MIN_SECRET && Some(part) == u.password()) {
+                set.insert(part.to_owned());
+            }
+        }
+        if !u.username().is_empty() && u.username().len() >= 2 * MIN_SECRET {
+            set.insert(u.username().to_owned());
+        }
+    }
+}
+
+/// Base64 without padding, so that it is also found inside a padded text.
+fn base64(bytes: &[u8]) -> String {
+    const A: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+        for i in 0..=chunk.len() {
+            out.push(char::from(A[(n >> (18 - 6 * i)) as usize & 63]));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_print() {
+        let s = Secret::new("hunter2");
+        assert_eq!(format!("{s} {s:?} {:?}", Some(&s)), "*** *** Some(***)");
+    }
+
+    #[test]
+    fn base64_forms_are_found() {
+        assert_eq!(base64(b"user:passw"), "dXNlcjpwYXNzdw");
+        let r = Redactor::new(["user:passw"]);
+        assert_eq!(r.redact("Basic dXNlcjpwYXNzdw=="), "Basic ***==");
+    }
+
+    #[test]
+    fn the_secret_part_of_a_url_is_masked_alone_too() {
+        let r = Redactor::new(["https://hooks.example/services/T0001/B0002/abcdefgh"]);
+        assert_eq!(r.redact("POST /services/T0001/B0002/abcdefgh failed"), "POST /*** failed");
+    }
+
+    #[test]
+    fn short_values_are_left_alone() {
+        assert_eq!(Redactor::new(["abc"]).redact("abc abc"), "abc abc");
+    }
+}

@@ -1,0 +1,137 @@
+//! The whole test suite.
+
+use std::{fs, io::Write as _, path::Path, time::Instant};
+
+use crate::{
+    peers,
+    run::{Result, cargo, command, filtered, has, loud, root},
+    tables,
+};
+
+/// Scenarios of the comparison with the original that this version is to pass.
+const SCENARIOS: &[&str] = &["slack-file", "filters", "dogfood"];
+
+/// Runs everything. Skipped tests are named and counted at the end.
+pub(crate) fn all(may_install: bool) -> Result {
+    let started = Instant::now();
+    let mut skipped = peers::install(may_install)?;
+    let mut passed = 0;
+
+    tables::all(true)?;
+
+    let mut tests = cargo();
+    tests
+        .args(["test", "--workspace", "--all-features", "--locked", "--", "--show-output"])
+        .env("NOTIFIER_TEST_EMULATE", peers::emulate());
+    passed += libtest(tests, &mut skipped)?;
+
+    // What people would write outside this workspace, with core by path only.
+    let mut outsider = cargo();
+    outsider
+        .args(["test", "--manifest-path", "testkit/outsider/Cargo.toml"])
+        .env("CARGO_TARGET_DIR", root().join("target/outsider"));
+    passed += libtest(outsider, &mut skipped)?;
+
+    for example in examples()? {
+        let mut c = cargo();
+        c.args(["run", "--quiet", "--locked", "-p", "notifier-examples", "--example", &example]);
+        loud(c)?;
+        passed += 1;
+    }
+
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "-p", "mesos-watcher", "-p", "notifierctl"]);
+    loud(build)?;
+    passed += compare(&mut skipped)?;
+
+    skipped.sort();
+    skipped.dedup();
+    println!("\n{passed} passed, {} skipped, in {} s", skipped.len(), started.elapsed().as_secs());
+    for s in &skipped {
+        println!("  skipped: {s}");
+    }
+    Ok(())
+}
+
+/// Runs `cargo test`; the terminal gets what matters, `target/test.log` all of it.
+fn libtest(c: std::process::Command, skipped: &mut Vec<String>) -> Result<u64> {
+    let path = root().join("target/test.log");
+    let mut log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    let mut passed = 0;
+    let mut failing = false;
+    filtered(c, |line| {
+        let _ = writeln!(log, "{line}");
+        if let Some(at) = line.find("SKIPPED ") {
+            skipped.push(line[at + 8..].to_owned());
+        }
+        if let Some(rest) = line.strip_prefix("test result: ") {
+            passed += rest
+                .split_whitespace()
+                .zip(rest.split_whitespace().skip(1))
+                .find(|(_, word)| word.starts_with("passed"))
+                .and_then(|(n, _)| n.parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+        failing |= line == "failures:";
+        failing
+            || line.starts_with("test result: ")
+            || line.trim_start().starts_with("Running ")
+            || line.trim_start().starts_with("Doc-tests ")
+            || line.contains("SKIPPED ")
+            || line.contains("FAILED")
+            || line.contains("panicked at")
+            || line.starts_with("error")
+            || line.starts_with("  -->")
+    })
+    .map_err(|e| format!("{e}; the whole output is in target/test.log"))?;
+    Ok(passed)
+}
+
+fn examples() -> Result<Vec<String>> {
+    let folder = root().join("examples/examples");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .map_err(|e| format!("cannot read {}: {e}", folder.display()))?
+        .filter_map(|f| f.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Compares the watcher with recordings of the original, where those are.
+fn compare(skipped: &mut Vec<String>) -> Result<u64> {
+    let shared = root().join("../shared/rig");
+    if !shared.join("diffrun.py").exists() {
+        skipped.push("comparison with recordings of the original: ../shared/rig is not here".into());
+        return Ok(0);
+    }
+    if !has("python3") {
+        skipped.push("comparison with recordings of the original: python3 is not installed".into());
+        return Ok(0);
+    }
+    for name in SCENARIOS {
+        let mut c = command("python3");
+        c.arg(shared.join("diffrun.py"))
+            .arg("--bin")
+            .arg(root().join("target/release/mesos-watcher"))
+            .arg("--scenario")
+            .arg(shared.join(format!("scenarios/{name}.json")))
+            .arg("--golden")
+            .arg(shared.join(format!("golden/{name}.json")));
+        loud(c)?;
+    }
+    Ok(SCENARIOS.len() as u64)
+}
+
+/// Fuzzes the template engine.
+pub(crate) fn fuzz(seconds: &str) -> Result {
+    if !Path::new(&root()).join("notifier-template/examples/fuzz.rs").exists() {
+        return Err("there is no fuzzer".into());
+    }
+    let mut c = cargo();
+    c.args(["run", "--release", "-p", "notifier-template", "--example", "fuzz", "--", seconds]);
+    loud(c)
+}
