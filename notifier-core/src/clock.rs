@@ -32,13 +32,18 @@ pub struct TokioClock {
 impl TokioClock {
     /// A clock that shows `base` now.
     pub fn new(base: Timestamp) -> Self {
-        Self { base, start: tokio::time::Instant::now() }
+        Self {
+            base,
+            start: tokio::time::Instant::now(),
+        }
     }
 }
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        self.base.checked_add(self.start.elapsed()).unwrap_or(Timestamp::MAX)
+        self.base
+            .checked_add(self.start.elapsed())
+            .unwrap_or(Timestamp::MAX)
     }
 }
 

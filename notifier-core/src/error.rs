@@ -293,7 +293,7 @@ impl StdError for Error {
 
 impl From<notifier_template::Error> for Error {
     fn from(e: notifier_template::Error) -> Self {
-        Self::new(ErrorKind::Template, e.to_string())
+        Self::new(ErrorKind::Template, e.to_string()).with_source(e)
     }
 }
 
@@ -356,6 +356,9 @@ mod tests {
         assert!(t.is_retryable());
         assert_eq!(t.delivery(), Delivery::Unknown);
         let r = Error::new(ErrorKind::Rejected, "x");
-        assert_eq!((r.retry(), r.delivery()), (Retry::Never, Delivery::NotDelivered));
+        assert_eq!(
+            (r.retry(), r.delivery()),
+            (Retry::Never, Delivery::NotDelivered)
+        );
     }
 }

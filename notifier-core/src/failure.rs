@@ -198,12 +198,14 @@ pub(crate) fn hash_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> String
         h.update((p.len() as u64).to_be_bytes());
         h.update(p.as_bytes());
     }
-    h.finalize()[..16].iter().fold(String::with_capacity(32), |mut s, b| {
-        for n in [b >> 4, b & 15] {
-            s.push(char::from_digit(u32::from(n), 16).unwrap_or('0'));
-        }
-        s
-    })
+    h.finalize()[..16]
+        .iter()
+        .fold(String::with_capacity(32), |mut s, b| {
+            for n in [b >> 4, b & 15] {
+                s.push(char::from_digit(u32::from(n), 16).unwrap_or('0'));
+            }
+            s
+        })
 }
 
 /// The owned, serializable form of a [`Failure`].
@@ -322,7 +324,10 @@ impl FailureRecord {
             state: f.state().to_owned(),
             started: f.started(),
             finished: f.finished(),
-            labels: f.labels().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            labels: f
+                .labels()
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
             message: f.message().map(str::to_owned),
             reason: f.reason().map(str::to_owned),
             exit_code: f.exit_code(),
@@ -361,8 +366,11 @@ impl FailureRecord {
 /// Labels whose keys name a secret are masked.
 impl fmt::Debug for FailureRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels: BTreeMap<&str, &str> =
-            self.labels.iter().map(|(k, v)| (k.as_str(), redact::label(k, v))).collect();
+        let labels: BTreeMap<&str, &str> = self
+            .labels
+            .iter()
+            .map(|(k, v)| (k.as_str(), redact::label(k, v)))
+            .collect();
         f.debug_struct("FailureRecord")
             .field("id", &self.id)
             .field("name", &self.name)
@@ -516,7 +524,10 @@ mod tests {
             r#"{"id":"a","name":"n","state":"S","finished":"1970-01-01T00:00:00Z","labels":null,"message":null,"key":null}"#,
         )
         .unwrap();
-        assert_eq!(f.key, FailureKey::of_death("", "a", "S", Timestamp::UNIX_EPOCH));
+        assert_eq!(
+            f.key,
+            FailureKey::of_death("", "a", "S", Timestamp::UNIX_EPOCH)
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ impl FrameworkFilter {
         D: IntoIterator,
         D::Item: AsRef<str>,
     {
-        Ok(Self { allow: compile(allow)?, deny: compile(deny)? })
+        Ok(Self {
+            allow: compile(allow)?,
+            deny: compile(deny)?,
+        })
     }
 
     /// Whether failures of this framework are reported.
@@ -59,14 +62,22 @@ where
 
 /// Compiles one expression, with a size limit.
 pub(crate) fn expression(text: &str) -> Result<Regex> {
-    regex::RegexBuilder::new(text).size_limit(1 << 20).build().map_err(|e| {
-        let why = match e {
-            regex::Error::Syntax(s) => s.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-            regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-            _ => "it is not valid".to_owned(),
-        };
-        Error::config(format!("cannot use the regular expression {text:?}: {why}"))
-    })
+    regex::RegexBuilder::new(text)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|e| {
+            let why = match e {
+                regex::Error::Syntax(s) => s
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned(),
+                regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+                _ => "it is not valid".to_owned(),
+            };
+            Error::config(format!("cannot use the regular expression {text:?}: {why}"))
+        })
 }
 
 #[cfg(test)]
@@ -88,6 +99,9 @@ mod tests {
     #[test]
     fn a_bad_expression_is_named() {
         let e = FrameworkFilter::new(["("], Vec::<&str>::new()).unwrap_err();
-        assert_eq!(e.to_string(), "cannot use the regular expression \"(\": unclosed group");
+        assert_eq!(
+            e.to_string(),
+            "cannot use the regular expression \"(\": unclosed group"
+        );
     }
 }

@@ -36,7 +36,10 @@ impl Default for LabelGrammar {
 impl LabelGrammar {
     /// The grammar of a watcher of this name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     /// Sets the prefix.
@@ -55,7 +58,10 @@ impl LabelGrammar {
 
     /// The labels of one task as this watcher reads them.
     pub fn scope<'a>(&'a self, labels: &'a BTreeMap<String, String>) -> LabelScope<'a> {
-        LabelScope { grammar: self, labels }
+        LabelScope {
+            grammar: self,
+            labels,
+        }
     }
 }
 
@@ -121,24 +127,34 @@ impl<'a> LabelScope<'a> {
 
     /// The label (key and value) that lists a reporter's instances, if there is one.
     pub fn instances_label(&self, reporter: &str) -> Option<(String, &'a str)> {
-        let LabelGrammar { prefix: p, name: n, .. } = self.grammar;
+        let LabelGrammar {
+            prefix: p, name: n, ..
+        } = self.grammar;
         let mut keys = vec![format!("{p}_{n}_{reporter}_instances")];
         if n == DEFAULT_NAME {
             keys.push(format!("{p}_{reporter}_instances"));
         }
-        keys.into_iter().find_map(|k| self.labels.get(&k).map(|v| (k, v.as_str())))
+        keys.into_iter()
+            .find_map(|k| self.labels.get(&k).map(|v| (k, v.as_str())))
     }
 
     /// The value of a key for one instance of a reporter.
     pub fn get(&self, reporter: &str, instance: &str, key: &str) -> Option<&'a str> {
         self.forms(reporter, instance, key)
             .into_iter()
-            .find_map(|k| self.labels.get(&k).map(String::as_str).filter(|v| !v.is_empty()))
+            .find_map(|k| {
+                self.labels
+                    .get(&k)
+                    .map(String::as_str)
+                    .filter(|v| !v.is_empty())
+            })
     }
 
     /// The names that a label may have for this key, the most specific first.
     pub fn forms(&self, reporter: &str, instance: &str, key: &str) -> Vec<String> {
-        let LabelGrammar { prefix: p, name: n, .. } = self.grammar;
+        let LabelGrammar {
+            prefix: p, name: n, ..
+        } = self.grammar;
         let mut forms = vec![format!("{p}_{n}_{reporter}_instance_{instance}_{key}")];
         if n == DEFAULT_NAME {
             forms.push(format!("{p}_{reporter}_instance_{instance}_{key}"));
@@ -158,7 +174,10 @@ mod tests {
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     /// One row per form: with it and all less specific ones set, it wins.
@@ -173,9 +192,15 @@ mod tests {
         let g = LabelGrammar::default();
         for i in 0..forms.len() {
             let l = labels(&forms[i..].iter().map(|f| (*f, *f)).collect::<Vec<_>>());
-            assert_eq!(g.scope(&l).get("slack", "default", "channel"), Some(forms[i]));
+            assert_eq!(
+                g.scope(&l).get("slack", "default", "channel"),
+                Some(forms[i])
+            );
         }
-        assert_eq!(g.scope(&labels(&[])).forms("slack", "default", "channel"), forms);
+        assert_eq!(
+            g.scope(&labels(&[])).forms("slack", "default", "channel"),
+            forms
+        );
     }
 
     #[test]
@@ -186,10 +211,16 @@ mod tests {
             ("complainer_slack_instance_team_channel", "instance"),
         ]);
         let default = LabelGrammar::default();
-        assert_eq!(default.scope(&all).get("slack", "team", "channel"), Some("instance"));
+        assert_eq!(
+            default.scope(&all).get("slack", "team", "channel"),
+            Some("instance")
+        );
         assert_eq!(default.scope(&all).get("slack", "other", "channel"), None);
         let dog = LabelGrammar::new("dog");
-        assert_eq!(dog.scope(&all).get("slack", "default", "channel"), Some("named"));
+        assert_eq!(
+            dog.scope(&all).get("slack", "default", "channel"),
+            Some("named")
+        );
         assert_eq!(dog.scope(&all).get("slack", "team", "channel"), None);
     }
 
@@ -225,7 +256,10 @@ mod tests {
 
     #[test]
     fn the_prefix_is_a_setting() {
-        let l = labels(&[("notify_slack_channel", "#x"), ("complainer_slack_channel", "#y")]);
+        let l = labels(&[
+            ("notify_slack_channel", "#x"),
+            ("complainer_slack_channel", "#y"),
+        ]);
         let g = LabelGrammar::default().with_prefix("notify");
         assert_eq!(g.scope(&l).get("slack", "default", "channel"), Some("#x"));
     }

@@ -28,7 +28,11 @@ pub struct LogStream {
 impl LogStream {
     /// A log with an address for people.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
-        Self { name: name.into(), url: url.into(), fetch: None }
+        Self {
+            name: name.into(),
+            url: url.into(),
+            fetch: None,
+        }
     }
 
     /// Adds what the locator needs to read it.
@@ -89,12 +93,20 @@ pub struct StoredLog {
 impl StoredLog {
     /// A log that was stored.
     pub fn stored(stream: LogStream, object: ObjectRef) -> Self {
-        Self { stream, object: Some(object), error: None }
+        Self {
+            stream,
+            object: Some(object),
+            error: None,
+        }
     }
 
     /// A log that stays where it is, and why.
     pub fn left(stream: LogStream, error: impl Into<String>) -> Self {
-        Self { stream, object: None, error: Some(error.into()) }
+        Self {
+            stream,
+            object: None,
+            error: Some(error.into()),
+        }
     }
 }
 
@@ -112,11 +124,17 @@ pub struct Logs {
 impl Logs {
     /// Logs that were found.
     pub fn found(streams: Vec<StoredLog>) -> Self {
-        Self { streams, missing: None }
+        Self {
+            streams,
+            missing: None,
+        }
     }
 
     /// No logs, and why.
     pub fn missing(why: impl Into<String>) -> Self {
-        Self { streams: Vec::new(), missing: Some(why.into()) }
+        Self {
+            streams: Vec::new(),
+            missing: Some(why.into()),
+        }
     }
 }

@@ -77,27 +77,40 @@ impl Markup {
 }
 
 /// What cannot stand in a link between `<` and `|`, or in an attribute's quotes.
-const IN_LINK: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'|').add(b'\'').add(b'`').add(b'\\');
+const IN_LINK: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'|')
+    .add(b'\'')
+    .add(b'`')
+    .add(b'\\');
 
 fn safe_url(markup: Markup, url: &str) -> String {
     if markup == Markup::Plain {
         return url.to_owned();
     }
-    let scheme = url.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let scheme = url
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     if matches!(scheme.as_str(), "javascript" | "data" | "vbscript") {
         return String::new();
     }
     // Only what would end the link is encoded: percent signs were encoded already,
     // and letters beyond ASCII stay readable.
-    url.chars().fold(String::with_capacity(url.len()), |mut out, c| {
-        if c.is_ascii() {
-            out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), IN_LINK));
-        } else {
-            out.push(c);
-        }
-        out
-    })
+    url.chars()
+        .fold(String::with_capacity(url.len()), |mut out, c| {
+            if c.is_ascii() {
+                out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), IN_LINK));
+            } else {
+                out.push(c);
+            }
+            out
+        })
 }
 
 /// A rendered message.
@@ -158,7 +171,12 @@ impl MessageTemplates {
                 .map_err(|e| Error::new(ErrorKind::Template, format!("{flag}: {e}")))?;
             compiled.insert(text, parsed);
         }
-        Ok(Self { flag, key, markup, compiled })
+        Ok(Self {
+            flag,
+            key,
+            markup,
+            compiled,
+        })
     }
 
     /// Renders a report with the template that these settings name.
@@ -170,7 +188,10 @@ impl MessageTemplates {
     pub fn render(&self, settings: &Settings, report: &Report) -> Rendered {
         let mut rendered = match report.subject() {
             Subject::Failure(f) => self.render_failure(settings, report, f),
-            _ => Rendered { text: self.markup.escape(&report.summary()), fault: None },
+            _ => Rendered {
+                text: self.markup.escape(&report.summary()),
+                fault: None,
+            },
         };
         if let std::borrow::Cow::Owned(masked) = report.redactor().redact(&rendered.text) {
             rendered.text = masked;
@@ -178,7 +199,12 @@ impl MessageTemplates {
         rendered
     }
 
-    fn render_failure(&self, settings: &Settings, report: &Report, f: &Arc<FailureRecord>) -> Rendered {
+    fn render_failure(
+        &self,
+        settings: &Settings,
+        report: &Report,
+        f: &Arc<FailureRecord>,
+    ) -> Rendered {
         let text = settings.text(self.key);
         let result = match self.compiled.get(text) {
             Some(compiled) => execute(compiled, self.markup, report, f),
@@ -188,11 +214,17 @@ impl MessageTemplates {
         match result {
             Ok(mut out) => {
                 add_missing(&mut out, text, self.markup, report);
-                Rendered { text: out, fault: None }
+                Rendered {
+                    text: out,
+                    fault: None,
+                }
             }
             Err(e) => {
                 let fault = Error::new(ErrorKind::Template, format!("{}: {e}", self.flag));
-                Rendered { text: fallback(self.markup, report, f, &fault), fault: Some(fault) }
+                Rendered {
+                    text: fallback(self.markup, report, f, &fault),
+                    fault: Some(fault),
+                }
             }
         }
     }
@@ -213,7 +245,9 @@ pub fn render_once(template: &str, markup: Markup, report: &Report) -> Result<St
 }
 
 fn parse(name: &str, text: &str) -> Result<template::Template, template::Error> {
-    template::Engine::new().with_function("config").parse(name, text)
+    template::Engine::new()
+        .with_function("config")
+        .parse(name, text)
 }
 
 fn execute(
@@ -230,9 +264,18 @@ fn execute(
     let data = BTreeMap::from([
         ("nl".to_owned(), Value::from("\n")),
         ("config".to_owned(), Value::Function(config.clone())),
-        ("failure".to_owned(), Value::from_object(View::new(failure, report.zone()))),
-        ("stdoutURL".to_owned(), Value::from(safe_url(markup, &links.stdout).as_str())),
-        ("stderrURL".to_owned(), Value::from(safe_url(markup, &links.stderr).as_str())),
+        (
+            "failure".to_owned(),
+            Value::from_object(View::new(failure, report.zone())),
+        ),
+        (
+            "stdoutURL".to_owned(),
+            Value::from(safe_url(markup, &links.stdout).as_str()),
+        ),
+        (
+            "stderrURL".to_owned(),
+            Value::from(safe_url(markup, &links.stderr).as_str()),
+        ),
         ("logsError".to_owned(), Value::from(links.missing.as_str())),
     ]);
     let mut context = template::Context::new(Value::from(data))
@@ -278,15 +321,21 @@ fn fallback(markup: Markup, report: &Report, f: &FailureRecord, fault: &Error) -
         text.push_str(&markup.escape(&format!("(no logs: {})", one_line(&links.missing, 500))));
     }
     text.push('\n');
-    text.push_str(&markup.escape(&format!("(the template failed: {})", one_line(&fault.to_string(), 500))));
+    text.push_str(&markup.escape(&format!(
+        "(the template failed: {})",
+        one_line(&fault.to_string(), 500)
+    )));
     text.push('\n');
     text
 }
 
 /// The first characters of a text, without line breaks and other controls.
 fn one_line(text: &str, most: usize) -> String {
-    let mut out: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    let mut out: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(most)
+        .collect();
     if text.chars().nth(most).is_some() {
         out.push('…');
     }
@@ -299,7 +348,12 @@ impl Report {
         let line = |s: &str| one_line(s, 500);
         match self.subject() {
             Subject::Failure(f) => {
-                format!("Task {} ({}) died with status {}", line(&f.name), line(&f.id), line(&f.state))
+                format!(
+                    "Task {} ({}) died with status {}",
+                    line(&f.name),
+                    line(&f.id),
+                    line(&f.state)
+                )
             }
             Subject::Digest(d) => format!(
                 "{} tasks like {} ({}) died with status {} between {} and {}",
@@ -311,7 +365,12 @@ impl Report {
                 d.last
             ),
             Subject::Notice(n) => {
-                format!("Messages to {} do not arrive since {}: {}", line(&n.destination), n.since, line(&n.text))
+                format!(
+                    "Messages to {} do not arrive since {}: {}",
+                    line(&n.destination),
+                    n.since,
+                    line(&n.text)
+                )
             }
             Subject::Recovery(n) => format!(
                 "Messages to {} arrive again; they did not since {}: {}",
@@ -338,7 +397,11 @@ impl View {
             .iter()
             .map(|(k, v)| (k.clone(), redact::label(k, v).to_owned()))
             .collect();
-        Self { failure: Arc::clone(failure), zone: zone.clone(), labels: Arc::new(labels) }
+        Self {
+            failure: Arc::clone(failure),
+            zone: zone.clone(),
+            labels: Arc::new(labels),
+        }
     }
 
     fn started(&self) -> Value {
@@ -352,7 +415,10 @@ impl View {
 
 fn time(t: Timestamp, zone: &jiff::tz::TimeZone) -> template::Time {
     let nanos = t.as_nanosecond();
-    let (seconds, rest) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+    let (seconds, rest) = (
+        nanos.div_euclid(1_000_000_000),
+        nanos.rem_euclid(1_000_000_000),
+    );
     template::Time::from_unix(
         i64::try_from(seconds).unwrap_or_default(),
         u32::try_from(rest).unwrap_or_default(),
@@ -394,10 +460,20 @@ impl template::Object for View {
 
     /// The original's nine, so that `%v` and its kin print what they did.
     fn fields(&self) -> Vec<(&str, Value)> {
-        ["ID", "Name", "Slave", "Framework", "Image", "State", "Started", "Finished", "Labels"]
-            .into_iter()
-            .filter_map(|n| Some((n, self.field(n)?)))
-            .collect()
+        [
+            "ID",
+            "Name",
+            "Slave",
+            "Framework",
+            "Image",
+            "State",
+            "Started",
+            "Finished",
+            "Labels",
+        ]
+        .into_iter()
+        .filter_map(|n| Some((n, self.field(n)?)))
+        .collect()
     }
 }
 
@@ -408,7 +484,9 @@ mod tests {
 
     const GROUP: OptionGroup = OptionGroup::new(
         "pager",
-        &[OptionSpec::new("format", "x").kind(OptionKind::Template).default("{{ .failure.Name }}")],
+        &[OptionSpec::new("format", "x")
+            .kind(OptionKind::Template)
+            .default("{{ .failure.Name }}")],
     );
 
     fn failure() -> FailureRecord {
@@ -430,24 +508,40 @@ mod tests {
     fn values_are_escaped_for_their_place_and_the_templates_own_text_is_not() {
         let r = Report::failure(failure());
         let format = "<b> {{ .failure.Name }} {{ raw .failure.Name }}";
-        assert_eq!(render(format, Markup::Slack, &r).text, "<b> &lt;web&gt; &amp; co <web> & co");
-        assert_eq!(render(format, Markup::Plain, &r).text, "<b> <web> & co <web> & co");
+        assert_eq!(
+            render(format, Markup::Slack, &r).text,
+            "<b> &lt;web&gt; &amp; co <web> & co"
+        );
+        assert_eq!(
+            render(format, Markup::Plain, &r).text,
+            "<b> <web> & co <web> & co"
+        );
     }
 
     #[test]
     fn links_cannot_be_broken_out_of() {
-        let r = Report::failure(failure()).with_links(Links::new("http://h/a|b> c?x=1&y=日", "javascript:x"));
-        let t = render("<{{ .stdoutURL }}|o> <{{ .stderrURL }}|e>", Markup::Slack, &r).text;
+        let r = Report::failure(failure())
+            .with_links(Links::new("http://h/a|b> c?x=1&y=日", "javascript:x"));
+        let t = render(
+            "<{{ .stdoutURL }}|o> <{{ .stderrURL }}|e>",
+            Markup::Slack,
+            &r,
+        )
+        .text;
         assert_eq!(t, "<http://h/a%7Cb%3E%20c?x=1&amp;y=日|o> <|e>");
     }
 
     #[test]
     fn a_template_that_cannot_compile_says_where() {
         let mut s = BackendSettings::new(GROUP);
-        s.set(Origin::Flag, "format", "a\n{{ .failure.Name").unwrap();
+        s.set(Origin::Flag, "format", "a\n{{ .failure.Name")
+            .unwrap();
         let e = MessageTemplates::compile(&s, "format", Markup::Plain).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Template);
-        assert!(e.to_string().starts_with("pager.format: parse error at 2:"), "{e}");
+        assert!(
+            e.to_string().starts_with("pager.format: parse error at 2:"),
+            "{e}"
+        );
     }
 
     #[test]
@@ -460,7 +554,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_if_the_template_would_have_shown_it() {
-        let r = Report::failure(failure()).with_links(Links::missing("agent a:5051 does not answer"));
+        let r =
+            Report::failure(failure()).with_links(Links::missing("agent a:5051 does not answer"));
         assert_eq!(render("x", Markup::Slack, &r).text, "x");
         assert_eq!(
             render("x [{{ .stdoutURL }}]", Markup::Slack, &r).text,
@@ -470,13 +565,22 @@ mod tests {
             render("x\n  * {{ .stdoutURL }}{{ .nl }}", Markup::Plain, &r).text,
             "x\n  * \n  (no logs: agent a:5051 does not answer)\n"
         );
-        assert_eq!(render("{{ .stdoutURL }}{{ .logsError }}", Markup::Plain, &r).text, "agent a:5051 does not answer");
+        assert_eq!(
+            render("{{ .stdoutURL }}{{ .logsError }}", Markup::Plain, &r).text,
+            "agent a:5051 does not answer"
+        );
     }
 
     #[test]
     fn secrets_do_not_get_into_the_text() {
         let r = Report::failure(failure())
-            .with_config(|k| if k == "token" { "s3cr3t-token".into() } else { "@devs".into() })
+            .with_config(|k| {
+                if k == "token" {
+                    "s3cr3t-token".into()
+                } else {
+                    "@devs".into()
+                }
+            })
             .with_redactor(redact::Redactor::new(["in-a-message"]));
         let t = render("{{ .failure.Labels }} {{ config \"token\" }} {{ config \"m\" }} {{ print \"in-a-\" \"message\" }}", Markup::Plain, &r).text;
         assert_eq!(t, "map[complainer_pager_token:*** team:core] *** @devs ***");

@@ -155,15 +155,25 @@ impl OptionSpec {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the value is not of the kind.
     pub fn check(&self, value: &str) -> Result<()> {
-        let shown = || if self.secret { crate::redact::MASK.to_owned() } else { format!("{value:?}") };
+        let shown = || {
+            if self.secret {
+                crate::redact::MASK.to_owned()
+            } else {
+                format!("{value:?}")
+            }
+        };
         match self.kind {
             OptionKind::Bool => {
-                parse_bool(value)
-                    .ok_or_else(|| Error::config(format!("{} is neither true nor false", shown())))?;
+                parse_bool(value).ok_or_else(|| {
+                    Error::config(format!("{} is neither true nor false", shown()))
+                })?;
             }
             OptionKind::Duration => {
                 parse_duration(value).ok_or_else(|| {
-                    Error::config(format!("{} is not a duration (such as 5s, 1m30s or 250ms)", shown()))
+                    Error::config(format!(
+                        "{} is not a duration (such as 5s, 1m30s or 250ms)",
+                        shown()
+                    ))
                 })?;
             }
             OptionKind::Integer => {
@@ -172,17 +182,32 @@ impl OptionSpec {
                     .map_err(|_| Error::config(format!("{} is not a whole number", shown())))?;
             }
             OptionKind::Url => {
-                let u = url::Url::parse(value)
-                    .map_err(|e| Error::config(format!("{} is not a URL ({e})", shown())))?;
-                if !matches!(u.scheme(), "http" | "https") {
-                    return Err(Error::config(format!("{} is not an http or https URL", shown())));
+                let scheme = crate::redact::Parts::of(value).map(|u| u.scheme.to_ascii_lowercase());
+                match scheme.as_deref() {
+                    Some("http" | "https") => {}
+                    Some(_) => {
+                        return Err(Error::config(format!(
+                            "{} is not an http or https URL",
+                            shown()
+                        )));
+                    }
+                    None => {
+                        return Err(Error::config(format!(
+                            "{} is not a URL, such as https://host/path",
+                            shown()
+                        )));
+                    }
                 }
             }
             OptionKind::Regex => {
                 filter::expression(value)?;
             }
             OptionKind::Choice(words) if !words.contains(&value) => {
-                return Err(Error::config(format!("{} is not one of {}", shown(), words.join(", "))));
+                return Err(Error::config(format!(
+                    "{} is not one of {}",
+                    shown(),
+                    words.join(", ")
+                )));
             }
             _ => {}
         }
@@ -213,7 +238,11 @@ impl OptionGroup {
 
     /// The flag without its dash: `slack.hook_url`, or the key alone in a group without a name.
     pub fn flag(&self, spec: &OptionSpec) -> String {
-        if self.name.is_empty() { spec.key.to_owned() } else { format!("{}.{}", self.name, spec.key) }
+        if self.name.is_empty() {
+            spec.key.to_owned()
+        } else {
+            format!("{}.{}", self.name, spec.key)
+        }
     }
 
     /// The environment variable, if it has one.
@@ -228,7 +257,13 @@ impl OptionGroup {
             None => Some(
                 format!("{}_{}", self.name, spec.key)
                     .chars()
-                    .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+                    .map(|c| {
+                        if c.is_ascii_alphanumeric() {
+                            c.to_ascii_uppercase()
+                        } else {
+                            '_'
+                        }
+                    })
                     .collect(),
             ),
         }
@@ -236,7 +271,8 @@ impl OptionGroup {
 
     /// The short form of the task label, if labels may set the option: `complainer_slack_hook_url`.
     pub fn label(&self, spec: &OptionSpec, prefix: &str) -> Option<String> {
-        (spec.label && !self.name.is_empty()).then(|| format!("{prefix}_{}_{}", self.name, spec.key))
+        (spec.label && !self.name.is_empty())
+            .then(|| format!("{prefix}_{}_{}", self.name, spec.key))
     }
 }
 
@@ -303,7 +339,11 @@ pub struct BackendSettings {
 impl BackendSettings {
     /// Nothing but defaults.
     pub fn new(group: OptionGroup) -> Self {
-        Self { group, base: BTreeMap::new(), instances: BTreeMap::new() }
+        Self {
+            group,
+            base: BTreeMap::new(),
+            instances: BTreeMap::new(),
+        }
     }
 
     /// The declared options.
@@ -328,7 +368,10 @@ impl BackendSettings {
         spec.check(value).map_err(|e| self.named(spec, &e))?;
         let entries = self.base.entry(spec.key).or_default();
         entries.retain(|e| e.origin != origin);
-        entries.push(Entry { value: value.to_owned(), origin });
+        entries.push(Entry {
+            value: value.to_owned(),
+            origin,
+        });
         entries.sort_by_key(|e| std::cmp::Reverse(e.origin));
         Ok(())
     }
@@ -343,14 +386,21 @@ impl BackendSettings {
             return Ok(());
         }
         spec.check(value).map_err(|e| self.named(spec, &e))?;
-        self.instances.entry(instance.to_owned()).or_default().insert(spec.key, value.to_owned());
+        self.instances
+            .entry(instance.to_owned())
+            .or_default()
+            .insert(spec.key, value.to_owned());
         Ok(())
     }
 
     fn spec(&self, key: &str) -> Result<&'static OptionSpec> {
         self.group.find(key).ok_or_else(|| {
             let known: Vec<&str> = self.group.options.iter().map(|o| o.key).collect();
-            Error::config(format!("{} has no option {key:?}; it has {}", self.group.name, known.join(", ")))
+            Error::config(format!(
+                "{} has no option {key:?}; it has {}",
+                self.group.name,
+                known.join(", ")
+            ))
         })
     }
 
@@ -364,17 +414,26 @@ impl BackendSettings {
         for spec in self.group.options {
             let own = self.instances.get(instance).and_then(|i| i.get(spec.key));
             let entry = match (own, self.base.get(spec.key).and_then(|e| e.first())) {
-                (Some(v), _) => Some(Entry { value: v.clone(), origin: Origin::FileInstance }),
+                (Some(v), _) => Some(Entry {
+                    value: v.clone(),
+                    origin: Origin::FileInstance,
+                }),
                 (None, Some(e)) => Some(e.clone()),
-                (None, None) => {
-                    spec.default.map(|d| Entry { value: d.to_owned(), origin: Origin::Default })
-                }
+                (None, None) => spec.default.map(|d| Entry {
+                    value: d.to_owned(),
+                    origin: Origin::Default,
+                }),
             };
             if let Some(entry) = entry {
                 values.insert(spec.key, entry);
             }
         }
-        Settings { group: self.group, instance: instance.to_owned(), values, invalid: Vec::new() }
+        Settings {
+            group: self.group,
+            instance: instance.to_owned(),
+            values,
+            invalid: Vec::new(),
+        }
     }
 
     /// The settings of one instance for one task.
@@ -387,10 +446,15 @@ impl BackendSettings {
             if let Some(v) = labels.get(self.group.name, instance, spec.key) {
                 match spec.check(v) {
                     Ok(()) => {
-                        let entry = Entry { value: v.to_owned(), origin: Origin::Label };
+                        let entry = Entry {
+                            value: v.to_owned(),
+                            origin: Origin::Label,
+                        };
                         s.values.insert(spec.key, entry);
                     }
-                    Err(e) => s.invalid.push(format!("label for {}: {e}", self.group.flag(spec))),
+                    Err(e) => s
+                        .invalid
+                        .push(format!("label for {}: {e}", self.group.flag(spec))),
                 }
             }
         }
@@ -416,8 +480,19 @@ impl BackendSettings {
     pub fn secrets(&self) -> Vec<String> {
         let mut out = Vec::new();
         for spec in self.group.options.iter().filter(|o| o.secret) {
-            out.extend(self.base.get(spec.key).into_iter().flatten().map(|e| e.value.clone()));
-            out.extend(self.instances.values().filter_map(|i| i.get(spec.key)).cloned());
+            out.extend(
+                self.base
+                    .get(spec.key)
+                    .into_iter()
+                    .flatten()
+                    .map(|e| e.value.clone()),
+            );
+            out.extend(
+                self.instances
+                    .values()
+                    .filter_map(|i| i.get(spec.key))
+                    .cloned(),
+            );
         }
         out
     }
@@ -482,7 +557,11 @@ impl Settings {
         self.get(key).ok_or_else(|| {
             let hint = match self.group.find(key) {
                 Some(spec) => {
-                    let env = self.group.env(spec).map(|e| format!(" or {e}")).unwrap_or_default();
+                    let env = self
+                        .group
+                        .env(spec)
+                        .map(|e| format!(" or {e}"))
+                        .unwrap_or_default();
                     format!("set -{}{env}", self.group.flag(spec))
                 }
                 None => "it is not declared".to_owned(),
@@ -511,7 +590,11 @@ impl Settings {
 
     /// The parts of a comma-separated list, trimmed, without empty ones.
     pub fn list(&self, key: &str) -> Vec<&str> {
-        self.text(key).split(',').map(str::trim).filter(|v| !v.is_empty()).collect()
+        self.text(key)
+            .split(',')
+            .map(str::trim)
+            .filter(|v| !v.is_empty())
+            .collect()
     }
 
     /// Where a value came from, `None` if unset.
@@ -531,7 +614,14 @@ impl fmt::Debug for Settings {
         let mut m = f.debug_map();
         for (key, e) in &self.values {
             let secret = self.group.find(key).is_some_and(|s| s.secret);
-            m.entry(key, &if secret { crate::redact::MASK } else { &e.value });
+            m.entry(
+                key,
+                &if secret {
+                    crate::redact::MASK
+                } else {
+                    &e.value
+                },
+            );
         }
         m.finish()
     }
@@ -568,7 +658,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         let n = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let value: f64 = rest[..n].parse().ok()?;
         rest = &rest[n..];
-        let u = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let u = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
         let unit = match &rest[..u] {
             "ns" => 1e-9,
             "us" | "µs" | "μs" => 1e-6,
@@ -582,7 +674,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         total += value * unit;
         rest = &rest[u..];
     }
-    Duration::try_from_secs_f64(total).ok().filter(|d| *d <= Duration::from_secs(100 * 365 * 86400))
+    Duration::try_from_secs_f64(total)
+        .ok()
+        .filter(|d| *d <= Duration::from_secs(100 * 365 * 86400))
 }
 
 #[cfg(test)]
@@ -593,10 +687,17 @@ mod tests {
     const GROUP: OptionGroup = OptionGroup::new(
         "pager",
         &[
-            OptionSpec::new("url", "address").kind(OptionKind::Url).secret().label(),
+            OptionSpec::new("url", "address")
+                .kind(OptionKind::Url)
+                .secret()
+                .label(),
             OptionSpec::new("channel", "room").label(),
-            OptionSpec::new("wait", "time").kind(OptionKind::Duration).default("5s"),
-            OptionSpec::new("color", "colour").kind(OptionKind::Choice(&["red", "green"])).label(),
+            OptionSpec::new("wait", "time")
+                .kind(OptionKind::Duration)
+                .default("5s"),
+            OptionSpec::new("color", "colour")
+                .kind(OptionKind::Choice(&["red", "green"]))
+                .label(),
         ],
     );
 
@@ -605,8 +706,11 @@ mod tests {
         let mut s = BackendSettings::new(GROUP);
         let labels = BTreeMap::from([("complainer_pager_channel".to_owned(), "#label".to_owned())]);
         let g = LabelGrammar::default();
-        let steps: [(Origin, &str); 3] =
-            [(Origin::File, "#file"), (Origin::Env, "#env"), (Origin::Flag, "#flag")];
+        let steps: [(Origin, &str); 3] = [
+            (Origin::File, "#file"),
+            (Origin::Env, "#env"),
+            (Origin::Flag, "#flag"),
+        ];
         for (origin, value) in steps {
             s.set(origin, "channel", value).unwrap();
             assert_eq!(s.instance("default").get("channel"), Some(value));
@@ -615,7 +719,10 @@ mod tests {
         s.set_instance("default", "channel", "#instance").unwrap();
         assert_eq!(s.instance("default").get("channel"), Some("#instance"));
         let r = s.resolve(&g.scope(&labels), "default");
-        assert_eq!((r.get("channel"), r.origin("channel")), (Some("#label"), Some(Origin::Label)));
+        assert_eq!(
+            (r.get("channel"), r.origin("channel")),
+            (Some("#label"), Some(Origin::Label))
+        );
     }
 
     #[test]
@@ -630,14 +737,33 @@ mod tests {
     #[test]
     fn errors_name_the_option_and_hide_secrets() {
         let mut s = BackendSettings::new(GROUP);
-        let e = s.set(Origin::Flag, "url", "s3cret").unwrap_err().to_string();
-        assert!(e.starts_with("pager.url: *** is not a URL"), "{e}");
+        let e = s
+            .set(Origin::Flag, "url", "s3cret")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            e.starts_with("pager.url: *** is not a URL, such as https://host/path"),
+            "{e}"
+        );
         let e = s.set(Origin::Flag, "wait", "5").unwrap_err().to_string();
-        assert_eq!(e, "pager.wait: \"5\" is not a duration (such as 5s, 1m30s or 250ms)");
+        assert_eq!(
+            e,
+            "pager.wait: \"5\" is not a duration (such as 5s, 1m30s or 250ms)"
+        );
         let e = s.set(Origin::Flag, "nope", "5").unwrap_err().to_string();
-        assert_eq!(e, "pager has no option \"nope\"; it has url, channel, wait, color");
-        let e = s.instance("default").require("url").unwrap_err().to_string();
-        assert_eq!(e, "pager, instance default: url is missing (set -pager.url or PAGER_URL)");
+        assert_eq!(
+            e,
+            "pager has no option \"nope\"; it has url, channel, wait, color"
+        );
+        let e = s
+            .instance("default")
+            .require("url")
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            e,
+            "pager, instance default: url is missing (set -pager.url or PAGER_URL)"
+        );
     }
 
     #[test]
@@ -648,14 +774,19 @@ mod tests {
         let g = LabelGrammar::default();
         let r = s.resolve(&g.scope(&labels), "default");
         assert_eq!(r.get("color"), Some("red"));
-        assert_eq!(r.invalid(), ["label for pager.color: \"blue\" is not one of red, green"]);
+        assert_eq!(
+            r.invalid(),
+            ["label for pager.color: \"blue\" is not one of red, green"]
+        );
     }
 
     #[test]
     fn debug_hides_secrets() {
         let mut s = BackendSettings::new(GROUP);
-        s.set(Origin::Flag, "url", "https://h.example/s3cret").unwrap();
-        s.set_instance("x", "url", "https://h.example/0ther").unwrap();
+        s.set(Origin::Flag, "url", "https://h.example/s3cret")
+            .unwrap();
+        s.set_instance("x", "url", "https://h.example/0ther")
+            .unwrap();
         let d = format!("{s:?} {:?}", s.instance("x"));
         assert!(!d.contains("s3cret") && !d.contains("0ther"), "{d}");
         assert_eq!(s.secrets().len(), 2);

@@ -211,7 +211,10 @@ pub struct NewFailure {
 impl NewFailure {
     /// A failure and what is to be sent for it.
     pub fn new(record: impl Into<Arc<FailureRecord>>, deliveries: Vec<NewDelivery>) -> Self {
-        Self { record: record.into(), deliveries }
+        Self {
+            record: record.into(),
+            deliveries,
+        }
     }
 }
 
@@ -237,7 +240,12 @@ impl NewDelivery {
         instance: impl Into<String>,
         destination: Destination,
     ) -> Self {
-        Self { id, reporter: reporter.into(), instance: instance.into(), destination }
+        Self {
+            id,
+            reporter: reporter.into(),
+            instance: instance.into(),
+            destination,
+        }
     }
 }
 
@@ -256,7 +264,11 @@ pub struct Enqueued {
 impl Enqueued {
     /// An answer.
     pub fn new(new: u64, repeated: u64, deliveries: u64) -> Self {
-        Self { new, repeated, deliveries }
+        Self {
+            new,
+            repeated,
+            deliveries,
+        }
     }
 }
 
@@ -360,7 +372,13 @@ pub struct Attempt {
 impl Attempt {
     /// An attempt.
     pub fn new(at: Timestamp, outcome: Outcome) -> Self {
-        Self { at, outcome, code: None, detail: String::new(), latency_ms: 0 }
+        Self {
+            at,
+            outcome,
+            code: None,
+            detail: String::new(),
+            latency_ms: 0,
+        }
     }
 }
 
@@ -411,7 +429,10 @@ pub struct DeliveryFilter {
 impl DeliveryFilter {
     /// Everything in one state.
     pub fn state(state: DeliveryState) -> Self {
-        Self { state: Some(state), ..Self::default() }
+        Self {
+            state: Some(state),
+            ..Self::default()
+        }
     }
 }
 

@@ -105,7 +105,11 @@ pub fn names_secret(key: &str) -> bool {
 /// A label's value as it may be shown: `***` if its key [names a
 /// secret](names_secret), the value itself otherwise.
 pub fn label<'a>(key: &str, value: &'a str) -> &'a str {
-    if names_secret(key) && !value.is_empty() { MASK } else { value }
+    if names_secret(key) && !value.is_empty() {
+        MASK
+    } else {
+        value
+    }
 }
 
 /// A URL as it may be shown in logs and errors: without user, password, query,
@@ -120,40 +124,82 @@ pub fn label<'a>(key: &str, value: &'a str) -> &'a str {
 /// assert_eq!(url("https://u:p@a.example/x?sig=1"), "https://a.example/x");
 /// assert_eq!(url("https://hooks.slack.com/services/T1/B2/abc"), "https://hooks.slack.com/services/***");
 /// assert_eq!(url("hunter2"), "<not a URL>");
+/// assert_eq!(url("https://a.example"), "https://a.example");
 /// ```
 pub fn url(text: &str) -> String {
-    let Ok(u) = url::Url::parse(text) else {
+    let Some(u) = Parts::of(text) else {
         return "<not a URL>".to_owned();
     };
-    let Some(host) = u.host_str() else {
-        return format!("{}:***", u.scheme());
-    };
-    let mut out = format!("{}://{host}", u.scheme());
-    if let Some(port) = u.port() {
-        out.push_str(&format!(":{port}"));
-    }
-    let path = u.path();
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
-    if matches!(first, "services" | "workflows" | "triggers" | "hooks" | "webhook" | "webhooks") {
+    let mut out = u.origin();
+    let first = u
+        .path
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or("");
+    if matches!(
+        first,
+        "services" | "workflows" | "triggers" | "hooks" | "webhook" | "webhooks"
+    ) {
         out.push('/');
         out.push_str(first);
-        if path.trim_start_matches('/').len() > first.len() {
+        if u.path.trim_start_matches('/').len() > first.len() {
             out.push_str("/***");
         }
-    } else if path != "/" {
-        out.push_str(path);
+    } else if u.path != "/" {
+        out.push_str(u.path);
     }
     out
 }
 
 /// The scheme, host and port of a URL, for errors about URLs that are secrets as a whole.
 pub fn origin(text: &str) -> String {
-    match url::Url::parse(text) {
-        Ok(u) if u.host_str().is_some() => {
-            let port = u.port().map(|p| format!(":{p}")).unwrap_or_default();
-            format!("{}://{}{port}", u.scheme(), u.host_str().unwrap_or_default())
+    Parts::of(text).map_or_else(|| "<not a URL>".to_owned(), |u| u.origin())
+}
+
+/// A URL taken apart just as far as masking needs. Requests are made with a real parser.
+pub(crate) struct Parts<'a> {
+    pub(crate) scheme: &'a str,
+    user: &'a str,
+    password: &'a str,
+    /// Host and port.
+    pub(crate) host: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// `None` unless it is `scheme://host` with whatever else. No blanks, no controls.
+    pub(crate) fn of(text: &'a str) -> Option<Self> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://")?;
+        let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        if !scheme_ok || text.chars().any(|c| c.is_control() || c == ' ') {
+            return None;
         }
-        _ => "<not a URL>".to_owned(),
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = match rest.find(['/', '\\']) {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let (userinfo, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+        (!host.is_empty()).then_some(Self {
+            scheme,
+            user,
+            password,
+            host,
+            path,
+            query,
+        })
+    }
+
+    fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.host)
     }
 }
 
@@ -161,7 +207,11 @@ pub fn origin(text: &str) -> String {
 /// would hit ordinary words.
 pub const MIN_SECRET: usize = 6;
 
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Masks a set of known secrets wherever they stand in a text, also in their
 /// percent-encoded, JSON-escaped and base64 forms.
@@ -216,7 +266,9 @@ impl Redactor {
         let mut needles: Vec<String> = set.into_iter().collect();
         // Longest first, so that a secret inside another does not break it up.
         needles.sort_by_key(|n| std::cmp::Reverse(n.len()));
-        Self { needles: needles.into() }
+        Self {
+            needles: needles.into(),
+        }
     }
 
     /// The text with every known secret replaced by `***`.
@@ -252,16 +304,14 @@ fn add_forms(set: &mut BTreeSet<String>, secret: &str) {
     let json = serde_json::Value::from(secret).to_string();
     set.insert(json[1..json.len() - 1].to_owned());
     // What is secret in a URL is its password, its path and its query.
-    if let Ok(u) = url::Url::parse(secret)
-        && u.host_str().is_some()
-    {
-        for part in [u.password().unwrap_or(""), u.path().trim_matches('/'), u.query().unwrap_or("")] {
-            if part.len() >= 2 * MIN_SECRET || (part.len() >= MIN_SECRET && Some(part) == u.password()) {
+    if let Some(u) = Parts::of(secret) {
+        if u.password.len() >= MIN_SECRET {
+            set.insert(u.password.to_owned());
+        }
+        for part in [u.user, u.path.trim_matches('/'), u.query] {
+            if part.len() >= 2 * MIN_SECRET {
                 set.insert(part.to_owned());
             }
-        }
-        if !u.username().is_empty() && u.username().len() >= 2 * MIN_SECRET {
-            set.insert(u.username().to_owned());
         }
     }
 }
@@ -299,7 +349,10 @@ mod tests {
     #[test]
     fn the_secret_part_of_a_url_is_masked_alone_too() {
         let r = Redactor::new(["https://hooks.example/services/T0001/B0002/abcdefgh"]);
-        assert_eq!(r.redact("POST /services/T0001/B0002/abcdefgh failed"), "POST /*** failed");
+        assert_eq!(
+            r.redact("POST /services/T0001/B0002/abcdefgh failed"),
+            "POST /*** failed"
+        );
     }
 
     #[test]

@@ -76,7 +76,13 @@ impl Digest {
     /// A digest of `count` failures like `example`, all at its time; set `first` and `last` directly.
     pub fn new(fingerprint: impl Into<String>, count: u64, example: FailureRecord) -> Self {
         let at = example.finished;
-        Self { fingerprint: fingerprint.into(), count, first: at, last: at, example }
+        Self {
+            fingerprint: fingerprint.into(),
+            count,
+            first: at,
+            last: at,
+            example,
+        }
     }
 }
 
@@ -95,7 +101,11 @@ pub struct Notice {
 impl Notice {
     /// A notice.
     pub fn new(destination: impl Into<String>, text: impl Into<String>, since: Timestamp) -> Self {
-        Self { destination: destination.into(), text: text.into(), since }
+        Self {
+            destination: destination.into(),
+            text: text.into(),
+            since,
+        }
     }
 }
 
@@ -161,19 +171,32 @@ pub struct Links {
 impl Links {
     /// Links to both logs.
     pub fn new(stdout: impl Into<String>, stderr: impl Into<String>) -> Self {
-        Self { stdout: stdout.into(), stderr: stderr.into(), missing: String::new() }
+        Self {
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            missing: String::new(),
+        }
     }
 
     /// No links, and why.
     pub fn missing(why: impl Into<String>) -> Self {
-        Self { missing: why.into(), ..Self::default() }
+        Self {
+            missing: why.into(),
+            ..Self::default()
+        }
     }
 }
 
 /// Links may be signed: only their hosts and paths are shown.
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |u: &str| if u.is_empty() { String::new() } else { crate::redact::url(u) };
+        let show = |u: &str| {
+            if u.is_empty() {
+                String::new()
+            } else {
+                crate::redact::url(u)
+            }
+        };
         f.debug_struct("Links")
             .field("stdout", &show(&self.stdout))
             .field("stderr", &show(&self.stderr))
@@ -329,7 +352,12 @@ pub struct ReportOptions<'a> {
 impl<'a> ReportOptions<'a> {
     /// A first attempt.
     pub fn new(id: &'a DeliveryId, settings: &'a Settings) -> Self {
-        Self { id, attempt: 1, settings, progress: None }
+        Self {
+            id,
+            attempt: 1,
+            settings,
+            progress: None,
+        }
     }
 
     /// Sets which attempt this is and what the last one got done.

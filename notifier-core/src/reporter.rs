@@ -114,7 +114,11 @@ pub struct Capability {
 
 impl Default for Capability {
     fn default() -> Self {
-        Self { concurrency: 1, idempotent: false, reconcile: false }
+        Self {
+            concurrency: 1,
+            idempotent: false,
+            reconcile: false,
+        }
     }
 }
 
@@ -156,11 +160,7 @@ pub struct Destination(String);
 impl Destination {
     /// A destination of a reporter. `parts` are what tells it from others and are
     /// only hashed; `shown` is for people, and cut to 60 characters.
-    pub fn new<'a>(
-        scheme: &str,
-        parts: impl IntoIterator<Item = &'a str>,
-        shown: &str,
-    ) -> Self {
+    pub fn new<'a>(scheme: &str, parts: impl IntoIterator<Item = &'a str>, shown: &str) -> Self {
         let hash = hash_parts(parts);
         let shown: String = shown.chars().filter(|c| !c.is_control()).take(60).collect();
         Self(format!("{scheme}:{shown}:{}", &hash[..12]))
@@ -198,7 +198,10 @@ pub struct Delivered {
 impl Delivered {
     /// With the service's own id.
     pub fn with_id(id: impl Into<String>) -> Self {
-        Self { id: Some(id.into()), url: None }
+        Self {
+            id: Some(id.into()),
+            url: None,
+        }
     }
 }
 
@@ -215,7 +218,10 @@ pub struct TargetReceipt {
 impl TargetReceipt {
     /// One target's answer.
     pub fn new(target: impl Into<String>, verdict: Result<Delivered>) -> Self {
-        Self { target: target.into(), verdict }
+        Self {
+            target: target.into(),
+            verdict,
+        }
     }
 }
 
@@ -297,7 +303,10 @@ impl Receipt {
             }
         }
         if retry {
-            Next::Retry { after: wait, unknown }
+            Next::Retry {
+                after: wait,
+                unknown,
+            }
         } else if dead {
             Next::Dead
         } else {
@@ -351,12 +360,30 @@ mod tests {
     #[test]
     fn the_worst_target_that_can_be_helped_decides() {
         let dead = || Err(Error::new(ErrorKind::Rejected, "no"));
-        let later = |s| Err(Error::new(ErrorKind::RateLimited, "later").with_retry_after(Duration::from_secs(s)));
+        let later = |s| {
+            Err(Error::new(ErrorKind::RateLimited, "later")
+                .with_retry_after(Duration::from_secs(s)))
+        };
         assert_eq!(Receipt::default().next(), Next::Done);
         assert_eq!(Receipt::delivered("a").and("b", dead()).next(), Next::Dead);
-        let r = Receipt::default().and("a", dead()).and("b", later(3)).and("c", later(9));
-        assert_eq!(r.next(), Next::Retry { after: Some(Duration::from_secs(9)), unknown: false });
+        let r = Receipt::default()
+            .and("a", dead())
+            .and("b", later(3))
+            .and("c", later(9));
+        assert_eq!(
+            r.next(),
+            Next::Retry {
+                after: Some(Duration::from_secs(9)),
+                unknown: false
+            }
+        );
         let r = Receipt::default().and("a", Err(Error::new(ErrorKind::Timeout, "lost")));
-        assert_eq!(r.next(), Next::Retry { after: None, unknown: true });
+        assert_eq!(
+            r.next(),
+            Next::Retry {
+                after: None,
+                unknown: true
+            }
+        );
     }
 }

@@ -48,7 +48,10 @@ pub struct Batch {
 impl Batch {
     /// A batch of failures to report.
     pub fn new(failures: Vec<FailureRecord>) -> Self {
-        Self { failures, ..Self::default() }
+        Self {
+            failures,
+            ..Self::default()
+        }
     }
 
     /// Adds failures that count as seen and are not reported.

@@ -97,7 +97,9 @@ impl Uploader for NoopUploader {
     async fn link(&self, object: &ObjectRef) -> Result<String> {
         match &object.0 {
             serde_json::Value::String(url) => Ok(url.clone()),
-            _ => Err(crate::Error::internal("the reference is not one of the uploader noop")),
+            _ => Err(crate::Error::internal(
+                "the reference is not one of the uploader noop",
+            )),
         }
     }
 

@@ -92,7 +92,11 @@ async fn a_destination_that_hangs_for_ever_delays_no_other() {
 #[tokio::test(start_paused = true)]
 async fn one_instance_that_hangs_does_not_delay_another_of_the_same_reporter() {
     let r = Arc::new(MemoryReporter::new());
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .build()
+        .unwrap();
     r.hang();
     let running = start(&engine);
     engine.submit(&failure("a")).await.unwrap();
@@ -111,8 +115,14 @@ async fn a_temporary_error_is_tried_again_with_the_same_id_and_progress() {
     r.answer(Ok(Receipt::default()
         .and("a", Err(Error::new(ErrorKind::Unavailable, "busy")))
         .with_progress(serde_json::json!({"b": "done"}))));
-    r.answer(Err(Error::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_secs(60))));
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).build().unwrap();
+    r.answer(Err(
+        Error::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_secs(60))
+    ));
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .build()
+        .unwrap();
     let running = start(&engine);
     engine.submit(&failure("a")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -135,7 +145,9 @@ async fn a_temporary_error_is_tried_again_with_the_same_id_and_progress() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_kept_as_a_dead_letter_and_can_be_replayed() {
     let r = Arc::new(MemoryReporter::new());
-    r.answer(Err(Error::new(ErrorKind::Rejected, "no such channel").with_code("channel_not_found")));
+    r.answer(Err(
+        Error::new(ErrorKind::Rejected, "no such channel").with_code("channel_not_found")
+    ));
     let outbox = Arc::new(MemoryOutbox::new());
     let engine = Engine::builder("default")
         .reporter(Arc::clone(&r))
@@ -146,11 +158,20 @@ async fn a_refusal_is_kept_as_a_dead_letter_and_can_be_replayed() {
     engine.submit(&failure("a")).await.unwrap();
     let summary = engine.run_until_idle().await.unwrap();
     assert_eq!((summary.dead, summary.open), (1, 0));
-    let dead = outbox.inspect(&DeliveryFilter::state(DeliveryState::Dead)).await.unwrap();
+    let dead = outbox
+        .inspect(&DeliveryFilter::state(DeliveryState::Dead))
+        .await
+        .unwrap();
     let last = dead[0].last.as_ref().unwrap();
-    assert_eq!((last.code.as_deref(), last.detail.as_str()), (Some("channel_not_found"), "no such channel"));
+    assert_eq!(
+        (last.code.as_deref(), last.detail.as_str()),
+        (Some("channel_not_found"), "no such channel")
+    );
 
-    let again = outbox.replay("default", &dead[0].delivery.id, clock().now()).await.unwrap();
+    let again = outbox
+        .replay("default", &dead[0].delivery.id, clock().now())
+        .await
+        .unwrap();
     assert_ne!(again, dead[0].delivery.id);
     engine.run_until_idle().await.unwrap();
     assert_eq!(r.told().last().unwrap().id, again);
@@ -162,13 +183,20 @@ async fn what_does_not_arrive_in_time_is_given_up() {
     for _ in 0..10_000 {
         r.answer(Err(Error::new(ErrorKind::Unavailable, "down")));
     }
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .build()
+        .unwrap();
     let running = start(&engine);
     engine.submit(&failure("a")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(71 * 3600)).await;
     assert_eq!(engine.stats().dead, 0);
     let waits: Vec<_> = r.told().windows(2).map(|w| w[1].at - w[0].at).collect();
-    assert!(waits.iter().all(|w| *w <= Duration::from_secs(301)), "{waits:?}");
+    assert!(
+        waits.iter().all(|w| *w <= Duration::from_secs(301)),
+        "{waits:?}"
+    );
     assert!(waits[0] >= Duration::from_secs(1));
     tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
     assert_eq!(engine.stats().dead, 1);
@@ -179,19 +207,35 @@ async fn what_does_not_arrive_in_time_is_given_up() {
 async fn an_unknown_outcome_is_asked_for_where_it_can_be() {
     let lost = || Err(Error::new(ErrorKind::Timeout, "lost"));
     // Can be asked: it had arrived, so it is not sent again.
-    let r = Arc::new(MemoryReporter::new().with_capability(Capability::default().with_reconcile(true)));
+    let r =
+        Arc::new(MemoryReporter::new().with_capability(Capability::default().with_reconcile(true)));
     r.answer(lost());
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .build()
+        .unwrap();
     let running = start(&engine);
     engine.submit(&failure("a")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!((r.told().len(), engine.stats().delivered, engine.stats().possible_doubles), (1, 1, 0));
+    assert_eq!(
+        (
+            r.told().len(),
+            engine.stats().delivered,
+            engine.stats().possible_doubles
+        ),
+        (1, 1, 0)
+    );
     running.stop().await;
 
     // Cannot be asked: sent again, and counted.
     let r = Arc::new(MemoryReporter::new());
     r.answer(lost());
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .build()
+        .unwrap();
     let running = start(&engine);
     engine.submit(&failure("a")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -203,7 +247,12 @@ async fn an_unknown_outcome_is_asked_for_where_it_can_be() {
     r.answer(lost());
     let mut timing = Timing::default();
     timing.on_unknown = OnUnknown::Drop;
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).timing(timing).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .timing(timing)
+        .build()
+        .unwrap();
     engine.submit(&failure("a")).await.unwrap();
     assert_eq!(engine.run_until_idle().await.unwrap().dead, 1);
 }
@@ -212,17 +261,26 @@ async fn an_unknown_outcome_is_asked_for_where_it_can_be() {
 async fn the_same_failure_is_told_once_and_a_batch_is_acknowledged_after_the_commit() {
     let r = Arc::new(MemoryReporter::new());
     let (sender, source) = MemorySource::new("cluster");
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).source(source).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .source(source)
+        .clock(clock())
+        .build()
+        .unwrap();
     let acked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&acked);
     let outbox = Arc::clone(engine.outbox());
     let kept = Arc::new(Mutex::new(0));
     let at_ack = Arc::clone(&kept);
-    sender.send_batch(Ok(Batch::new(vec![failure("a"), failure("b")]).with_ack(move || {
-        count.fetch_add(1, Ordering::SeqCst);
-        let stats = futures_util::FutureExt::now_or_never(outbox.stats()).unwrap().unwrap();
-        *at_ack.lock().unwrap() = stats.open();
-    })));
+    sender.send_batch(Ok(Batch::new(vec![failure("a"), failure("b")]).with_ack(
+        move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            let stats = futures_util::FutureExt::now_or_never(outbox.stats())
+                .unwrap()
+                .unwrap();
+            *at_ack.lock().unwrap() = stats.open();
+        },
+    )));
     sender.send(failure("a"));
     sender.send_batch(Err(Error::new(ErrorKind::Unavailable, "no master")));
     let running = start(&engine);
@@ -272,7 +330,10 @@ impl LogLocator for Locator {
         if f.id == "gone" {
             return Err(Error::new(ErrorKind::Rejected, "the sandbox is gone"));
         }
-        Ok(vec![LogStream::new("stdout", "http://a/out"), LogStream::new("stderr", "http://a/err")])
+        Ok(vec![
+            LogStream::new("stdout", "http://a/out"),
+            LogStream::new("stderr", "http://a/err"),
+        ])
     }
     async fn open(&self, _: &FailureRecord, _: &LogStream) -> Result<ByteStream> {
         Err(Error::internal("not read by the uploader noop"))
@@ -292,11 +353,18 @@ impl Reporter for Keeper {
         Capability::default()
     }
     fn destination(&self, s: &Settings) -> Result<Option<Destination>> {
-        Ok(Some(Destination::new("keeper", [s.instance()], s.instance())))
+        Ok(Some(Destination::new(
+            "keeper",
+            [s.instance()],
+            s.instance(),
+        )))
     }
     async fn report(&self, report: &Report, _: &ReportOptions<'_>) -> Result<Receipt> {
         let links = report.links();
-        self.0.lock().unwrap().push((links.stderr.clone(), links.missing.clone()));
+        self.0
+            .lock()
+            .unwrap()
+            .push((links.stderr.clone(), links.missing.clone()));
         if report.subject().failure().is_some_and(|f| f.id == "panic") {
             panic!("a reporter of somebody else's");
         }
@@ -319,7 +387,10 @@ fn from_cluster(id: &str) -> FailureRecord {
 #[tokio::test(start_paused = true)]
 async fn logs_are_found_once_per_failure_and_their_absence_is_told() {
     let keeper = Arc::new(Keeper::default());
-    let locator = Arc::new(Locator { calls: AtomicUsize::new(0), hang: false });
+    let locator = Arc::new(Locator {
+        calls: AtomicUsize::new(0),
+        hang: false,
+    });
     let engine = Engine::builder("default")
         .reporter(Arc::clone(&keeper))
         .locator("cluster", Arc::clone(&locator))
@@ -348,7 +419,13 @@ async fn a_locator_that_hangs_costs_the_links_and_not_the_report() {
     let keeper = Arc::new(Keeper::default());
     let engine = Engine::builder("default")
         .reporter(Arc::clone(&keeper))
-        .locator("cluster", Locator { calls: AtomicUsize::new(0), hang: true })
+        .locator(
+            "cluster",
+            Locator {
+                calls: AtomicUsize::new(0),
+                hang: true,
+            },
+        )
         .clock(clock())
         .build()
         .unwrap();
@@ -360,7 +437,11 @@ async fn a_locator_that_hangs_costs_the_links_and_not_the_report() {
 #[tokio::test(start_paused = true)]
 async fn a_reporter_that_panics_is_one_that_failed() {
     let keeper = Arc::new(Keeper::default());
-    let engine = Engine::builder("default").reporter(Arc::clone(&keeper)).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&keeper))
+        .clock(clock())
+        .build()
+        .unwrap();
     let running = start(&engine);
     engine.submit(&failure("panic")).await.unwrap();
     engine.submit(&failure("b")).await.unwrap();
@@ -374,32 +455,51 @@ async fn a_reporter_that_panics_is_one_that_failed() {
 async fn stopping_finishes_what_is_in_flight_within_a_bound() {
     let r = Arc::new(MemoryReporter::new());
     r.wait(Duration::from_secs(3));
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .build()
+        .unwrap();
     let running = start(&engine);
     engine.submit(&failure("a")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let summary = running.stop().await;
-    assert_eq!((summary.delivered, summary.open, summary.lost), (1, 0, false));
+    assert_eq!(
+        (summary.delivered, summary.open, summary.lost),
+        (1, 0, false)
+    );
 
     let r = Arc::new(MemoryReporter::new());
     r.hang();
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).clock(clock()).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .clock(clock())
+        .build()
+        .unwrap();
     let running = start(&engine);
     engine.submit(&failure("a")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = Instant::now();
     let summary = running.stop().await;
     assert_eq!((summary.open, summary.lost), (1, true));
-    assert!(before.elapsed() <= Duration::from_secs(9), "{:?}", before.elapsed());
+    assert!(
+        before.elapsed() <= Duration::from_secs(9),
+        "{:?}",
+        before.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn ten_thousand_failures_to_a_thousand_destinations_all_arrive() {
     let r = Arc::new(MemoryReporter::new());
-    let engine = Engine::builder("default").reporter(Arc::clone(&r)).build().unwrap();
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&r))
+        .build()
+        .unwrap();
     let running = start(&engine);
     for i in 0..10_000 {
-        let f = failure(&format!("t{i}")).with_label("complainer_memory_channel", format!("#{}", i % 1_000));
+        let f = failure(&format!("t{i}"))
+            .with_label("complainer_memory_channel", format!("#{}", i % 1_000));
         engine.submit(&f).await.unwrap();
     }
     while engine.stats().delivered < 10_000 {

@@ -17,10 +17,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("notifier-testkit", &["notifier-core"]),
     (
         "notifiers",
-        &["notifier-core", "notifier-http", "notifier-slack", "notifier-file", "source-mesos", "notifier-template"],
+        &[
+            "notifier-core",
+            "notifier-http",
+            "notifier-slack",
+            "notifier-file",
+            "source-mesos",
+            "notifier-template",
+        ],
     ),
     ("notifier-runtime", &["notifiers"]),
-    ("mesos-watcher", &["notifiers", "notifier-runtime", "notifier-testkit"]),
+    (
+        "mesos-watcher",
+        &["notifiers", "notifier-runtime", "notifier-testkit"],
+    ),
     ("notifierctl", &["notifiers", "notifier-runtime"]),
     ("notifier-examples", &["notifiers"]),
     ("xtask", &[]),
@@ -28,8 +38,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// What notifier-core must not hold, not even through others.
 const NOT_IN_CORE: &[&str] = &[
-    "hyper", "reqwest", "rustls", "native-tls", "openssl", "openssl-sys", "ring", "axum", "h2", "http", "clap",
-    "lettre", "tracing-subscriber", "aws-sdk-sns", "rusqlite",
+    "hyper",
+    "reqwest",
+    "rustls",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "ring",
+    "axum",
+    "h2",
+    "http",
+    "clap",
+    "lettre",
+    "tracing-subscriber",
+    "aws-sdk-sns",
+    "rusqlite",
 ];
 
 /// The most crates that notifier-core may bring, itself not counted.
@@ -71,9 +94,12 @@ fn direction(members: &[&Value]) -> Result {
     let may: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
     let ours: BTreeSet<&str> = members.iter().map(|p| name(p)).collect();
     for p in members {
-        let allowed = may
-            .get(name(p))
-            .ok_or_else(|| format!("{} is not in the table of xtask/src/deps.rs: add what it may use", name(p)))?;
+        let allowed = may.get(name(p)).ok_or_else(|| {
+            format!(
+                "{} is not in the table of xtask/src/deps.rs: add what it may use",
+                name(p)
+            )
+        })?;
         for d in p["dependencies"].as_array().into_iter().flatten() {
             let on = name(d);
             if d["kind"] != "dev" && ours.contains(on) && !allowed.contains(&on) {
@@ -100,15 +126,30 @@ fn lints(members: &[&Value]) -> Result {
 fn core_tree() -> Result {
     println!("--- what notifier-core brings");
     let mut c = cargo();
-    c.args(["tree", "-p", "notifier-core", "-e", "normal", "--prefix", "none", "--all-features", "--locked"]);
-    let crates: BTreeSet<String> =
-        output(c)?.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_owned).collect();
+    c.args([
+        "tree",
+        "-p",
+        "notifier-core",
+        "-e",
+        "normal",
+        "--prefix",
+        "none",
+        "--all-features",
+        "--locked",
+    ]);
+    let crates: BTreeSet<String> = output(c)?
+        .lines()
+        .filter_map(|l| l.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
     if let Some(bad) = NOT_IN_CORE.iter().find(|b| crates.contains(**b)) {
         return Err(format!("notifier-core brings {bad}"));
     }
     let count = crates.len() - 1;
     if count > MOST_IN_CORE {
-        return Err(format!("notifier-core brings {count} crates, at most {MOST_IN_CORE} are allowed"));
+        return Err(format!(
+            "notifier-core brings {count} crates, at most {MOST_IN_CORE} are allowed"
+        ));
     }
     println!("{count} crates, no HTTP, TLS or command line");
     Ok(())
@@ -124,12 +165,27 @@ fn rust_version(metadata: &Value) -> Result {
         .ok_or("notifier-core has no rust-version")?;
     // Only what libraries and programs bring: not test tools.
     let mut c = cargo();
-    c.args(["tree", "--workspace", "--exclude", "xtask", "-e", "normal,build", "--prefix", "none", "--all-features", "--locked"]);
+    c.args([
+        "tree",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "-e",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--all-features",
+        "--locked",
+    ]);
     let used: BTreeSet<String> = output(c)?
         .lines()
         .filter_map(|l| {
             let mut w = l.split_whitespace();
-            Some(format!("{} {}", w.next()?, w.next()?.trim_start_matches('v')))
+            Some(format!(
+                "{} {}",
+                w.next()?,
+                w.next()?.trim_start_matches('v')
+            ))
         })
         .collect();
     for p in packages(metadata) {
@@ -158,7 +214,16 @@ fn features(members: &[&Value]) -> Result {
         }
         for set in sets {
             let mut c = cargo();
-            c.args(["check", "--quiet", "--locked", "-p", name(p), "--no-default-features", "--features", &set]);
+            c.args([
+                "check",
+                "--quiet",
+                "--locked",
+                "-p",
+                name(p),
+                "--no-default-features",
+                "--features",
+                &set,
+            ]);
             loud(c)?;
         }
     }
@@ -169,23 +234,36 @@ fn features(members: &[&Value]) -> Result {
 fn deny() -> Result {
     if !has("cargo-deny") && !local_deny().exists() {
         let mut c = cargo();
-        c.args(["install", "cargo-deny", "--version", DENY, "--locked", "--no-default-features", "--root"])
-            .arg(root().join("target/tools"))
-            .env("CARGO_TARGET_DIR", root().join("target/tools/build"))
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        c.args([
+            "install",
+            "cargo-deny",
+            "--version",
+            DENY,
+            "--locked",
+            "--no-default-features",
+            "--root",
+        ])
+        .arg(root().join("target/tools"))
+        .env("CARGO_TARGET_DIR", root().join("target/tools/build"))
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         loud(c)?;
     }
-    let program = if local_deny().exists() { local_deny() } else { "cargo-deny".into() };
+    let program = if local_deny().exists() {
+        local_deny()
+    } else {
+        "cargo-deny".into()
+    };
     let mut c = command(&program);
     c.args(["--offline", "check", "licenses", "bans", "sources"]);
     loud(c)?;
-    let database = std::env::var_os("CARGO_HOME")
-        .map(std::path::PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|h| h.join(".cargo")))
-        .map(|h| h.join("advisory-dbs"));
-    if database.is_some_and(|d| d.exists()) {
+    let database = output({
+        let mut c = command("sh");
+        c.args(["-c", "echo \"${CARGO_HOME:-$HOME/.cargo}/advisory-dbs\""]);
+        c
+    })?;
+    if std::path::Path::new(database.trim()).exists() {
         let mut c = command(&program);
         c.args(["--offline", "check", "advisories"]);
         // Told, and no reason to fail: an advisory of today is no fault of this change.

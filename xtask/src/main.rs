@@ -8,7 +8,11 @@
 //! cargo xtask tables --check    fail if they are not up to date
 //! cargo xtask fuzz [SECONDS]    fuzz the template engine, 60 s unless told otherwise
 //! ```
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for terminals")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for terminals"
+)]
 
 mod deps;
 mod peers;
@@ -30,7 +34,9 @@ fn main() -> ExitCode {
         ["fuzz"] => tests::fuzz("60"),
         ["fuzz", seconds] => tests::fuzz(seconds),
         _ => {
-            eprintln!("usage: cargo xtask test [--no-install] | deps | tables [--check] | fuzz [SECONDS]");
+            eprintln!(
+                "usage: cargo xtask test [--no-install] | deps | tables [--check] | fuzz [SECONDS]"
+            );
             return ExitCode::from(64);
         }
     };

@@ -22,7 +22,11 @@ const DEBIAN: &[Peer] = &[
         packages: &["python3"],
         used_for: "the comparison with recordings of the original",
     },
-    Peer { program: "npm", packages: &["nodejs", "npm"], used_for: "the Slack emulator" },
+    Peer {
+        program: "npm",
+        packages: &["nodejs", "npm"],
+        used_for: "the Slack emulator",
+    },
 ];
 
 /// The Slack emulator, pinned: later ones need a newer Node.js or are another package.
@@ -59,17 +63,28 @@ pub(crate) fn install(may_install: bool) -> Result<Missing> {
     }
     if has("npm") && !emulate().exists() && may_install && is_root() {
         let folder = root().join("target/peers");
-        fs::create_dir_all(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
         let mut npm = Command::new("npm");
         npm.current_dir(&folder)
-            .args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "."])
+            .args([
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+                "--prefix",
+                ".",
+            ])
             .arg(EMULATE);
         if let Err(e) = loud(npm) {
             eprintln!("{e}");
         }
     }
     if !emulate().exists() {
-        missing.push(format!("{EMULATE} is not installed (npm): no test against the Slack emulator"));
+        missing.push(format!(
+            "{EMULATE} is not installed (npm): no test against the Slack emulator"
+        ));
     }
     Ok(missing)
 }
@@ -80,5 +95,8 @@ pub(crate) fn emulate() -> std::path::PathBuf {
 }
 
 pub(crate) fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0"))
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|o| o.stdout.starts_with(b"0"))
 }

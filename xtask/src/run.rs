@@ -13,7 +13,10 @@ pub(crate) type Result<T = ()> = std::result::Result<T, String>;
 
 /// The project's folder.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_path_buf()
 }
 
 /// The cargo that runs us.
@@ -31,7 +34,11 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 }
 
 fn shown(c: &Command) -> String {
-    let name = Path::new(c.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = Path::new(c.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     std::iter::once(name)
         .chain(c.get_args().map(|a| a.to_string_lossy().into_owned()))
         .collect::<Vec<_>>()
@@ -41,13 +48,21 @@ fn shown(c: &Command) -> String {
 /// Runs a command; its output goes to the terminal.
 pub(crate) fn loud(mut c: Command) -> Result {
     println!("\n--- {}", shown(&c));
-    let status = c.status().map_err(|e| format!("cannot run {}: {e}", shown(&c)))?;
-    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", shown(&c))) }
+    let status = c
+        .status()
+        .map_err(|e| format!("cannot run {}: {e}", shown(&c)))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{} ended with {status}", shown(&c)))
+    }
 }
 
 /// Runs a command; what it prints on stdout.
 pub(crate) fn output(mut c: Command) -> Result<String> {
-    let out = c.output().map_err(|e| format!("cannot run {}: {e}", shown(&c)))?;
+    let out = c
+        .output()
+        .map_err(|e| format!("cannot run {}: {e}", shown(&c)))?;
     if !out.status.success() {
         let err = String::from_utf8_lossy(&out.stderr);
         return Err(format!("{} ended with {}\n{err}", shown(&c), out.status));
@@ -93,8 +108,14 @@ pub(crate) fn filtered(mut c: Command, mut line: impl FnMut(&str) -> bool) -> Re
     for r in readers {
         let _ = r.join();
     }
-    let status = child.wait().map_err(|e| format!("cannot wait for {}: {e}", shown(&c)))?;
-    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", shown(&c))) }
+    let status = child
+        .wait()
+        .map_err(|e| format!("cannot wait for {}: {e}", shown(&c)))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{} ended with {status}", shown(&c)))
+    }
 }
 
 /// Whether a program is on the PATH.

@@ -21,7 +21,14 @@ pub(crate) fn all(may_install: bool) -> Result {
 
     let mut tests = cargo();
     tests
-        .args(["test", "--workspace", "--all-features", "--locked", "--", "--show-output"])
+        .args([
+            "test",
+            "--workspace",
+            "--all-features",
+            "--locked",
+            "--",
+            "--show-output",
+        ])
         .env("NOTIFIER_TEST_EMULATE", peers::emulate());
     passed += libtest(tests, &mut skipped)?;
 
@@ -34,19 +41,39 @@ pub(crate) fn all(may_install: bool) -> Result {
 
     for example in examples()? {
         let mut c = cargo();
-        c.args(["run", "--quiet", "--locked", "-p", "notifier-examples", "--example", &example]);
+        c.args([
+            "run",
+            "--quiet",
+            "--locked",
+            "-p",
+            "notifier-examples",
+            "--example",
+            &example,
+        ]);
         loud(c)?;
         passed += 1;
     }
 
     let mut build = cargo();
-    build.args(["build", "--release", "--locked", "-p", "mesos-watcher", "-p", "notifierctl"]);
+    build.args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "mesos-watcher",
+        "-p",
+        "notifierctl",
+    ]);
     loud(build)?;
     passed += compare(&mut skipped)?;
 
     skipped.sort();
     skipped.dedup();
-    println!("\n{passed} passed, {} skipped, in {} s", skipped.len(), started.elapsed().as_secs());
+    println!(
+        "\n{passed} passed, {} skipped, in {} s",
+        skipped.len(),
+        started.elapsed().as_secs()
+    );
     for s in &skipped {
         println!("  skipped: {s}");
     }
@@ -95,7 +122,13 @@ fn examples() -> Result<Vec<String>> {
     let folder = root().join("examples/examples");
     let mut names: Vec<String> = fs::read_dir(&folder)
         .map_err(|e| format!("cannot read {}: {e}", folder.display()))?
-        .filter_map(|f| f.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter_map(|f| {
+            f.ok()?
+                .file_name()
+                .to_str()?
+                .strip_suffix(".rs")
+                .map(str::to_owned)
+        })
         .collect();
     names.sort();
     Ok(names)
@@ -105,7 +138,8 @@ fn examples() -> Result<Vec<String>> {
 fn compare(skipped: &mut Vec<String>) -> Result<u64> {
     let shared = root().join("../shared/rig");
     if !shared.join("diffrun.py").exists() {
-        skipped.push("comparison with recordings of the original: ../shared/rig is not here".into());
+        skipped
+            .push("comparison with recordings of the original: ../shared/rig is not here".into());
         return Ok(0);
     }
     if !has("python3") {
@@ -128,10 +162,22 @@ fn compare(skipped: &mut Vec<String>) -> Result<u64> {
 
 /// Fuzzes the template engine.
 pub(crate) fn fuzz(seconds: &str) -> Result {
-    if !Path::new(&root()).join("notifier-template/examples/fuzz.rs").exists() {
+    if !Path::new(&root())
+        .join("notifier-template/examples/fuzz.rs")
+        .exists()
+    {
         return Err("there is no fuzzer".into());
     }
     let mut c = cargo();
-    c.args(["run", "--release", "-p", "notifier-template", "--example", "fuzz", "--", seconds]);
+    c.args([
+        "run",
+        "--release",
+        "-p",
+        "notifier-template",
+        "--example",
+        "fuzz",
+        "--",
+        seconds,
+    ]);
     loud(c)
 }

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashSet},
+    fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -8,8 +9,8 @@ use tokio::sync::Notify;
 
 use super::{Engine, Shared, health::Health, router::Router, stats::Counters};
 use crate::{
-    BackendSettings, Clock, Error, FrameworkFilter, LabelGrammar, LogLocator, NoopUploader,
-    OptionGroup, Outbox, Reporter, Result, Source, SystemClock, Uploader,
+    BackendSettings, Clock, Error, FailureRecord, FrameworkFilter, LabelGrammar, LogLocator,
+    NoopUploader, OptionGroup, Outbox, Reporter, Result, Source, SystemClock, Uploader,
     memory::{MemoryOutbox, MemoryReporter},
     policy::Backoff,
     redact::Redactor,
@@ -57,6 +58,26 @@ pub enum OnUnknown {
     Drop,
 }
 
+/// What is told of secrets in labels.
+pub(super) struct OnSecrets(Box<Told>);
+
+type Told = dyn Fn(&[&str]) + Send + Sync;
+
+impl OnSecrets {
+    pub(super) fn tell(&self, failure: &FailureRecord) {
+        let secrets: Vec<&str> = failure.secret_labels().filter(|s| !s.is_empty()).collect();
+        if !secrets.is_empty() {
+            (self.0)(&secrets);
+        }
+    }
+}
+
+impl fmt::Debug for OnSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnSecrets")
+    }
+}
+
 /// Puts an [`Engine`] together.
 #[derive(Debug)]
 #[must_use]
@@ -71,6 +92,7 @@ pub struct EngineBuilder {
     timing: Timing,
     redactor: Redactor,
     zone: jiff::tz::TimeZone,
+    on_secrets: Option<OnSecrets>,
     sources: Vec<Box<dyn Source>>,
 }
 
@@ -87,6 +109,7 @@ impl EngineBuilder {
             timing: Timing::default(),
             redactor: Redactor::default(),
             zone: jiff::tz::TimeZone::UTC,
+            on_secrets: None,
             sources: Vec::new(),
         }
     }
@@ -167,6 +190,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets what is told the values of labels whose keys [name a secret](crate::redact::names_secret),
+    /// before anything is done with them: a log writer that masks them, say.
+    pub fn on_secret_labels(mut self, f: impl Fn(&[&str]) + Send + Sync + 'static) -> Self {
+        self.on_secrets = Some(OnSecrets(Box::new(f)));
+        self
+    }
+
     /// Adds a source.
     pub fn source(mut self, source: impl Source) -> Self {
         self.sources.push(Box::new(source));
@@ -188,17 +218,26 @@ impl EngineBuilder {
                 )));
             }
             if !names.insert(reporter.scheme()) {
-                return Err(Error::config(format!("there are two reporters named {}", reporter.scheme())));
+                return Err(Error::config(format!(
+                    "there are two reporters named {}",
+                    reporter.scheme()
+                )));
             }
         }
         let mut names = HashSet::new();
         for source in &self.sources {
             if !names.insert(source.name().to_owned()) {
-                return Err(Error::config(format!("there are two sources named {}", source.name())));
+                return Err(Error::config(format!(
+                    "there are two sources named {}",
+                    source.name()
+                )));
             }
         }
-        let redactor =
-            self.redactor.with(self.reporters.iter().flat_map(|(settings, _)| settings.secrets()));
+        let redactor = self.redactor.with(
+            self.reporters
+                .iter()
+                .flat_map(|(settings, _)| settings.secrets()),
+        );
         Ok(Engine {
             shared: Arc::new(Shared {
                 router: Router::new(self.grammar, self.filter, self.reporters),
@@ -209,6 +248,7 @@ impl EngineBuilder {
                 timing: self.timing,
                 redactor,
                 zone: self.zone,
+                on_secrets: self.on_secrets,
                 counters: Counters::default(),
                 health: Health::default(),
                 sources: Mutex::new(self.sources),

@@ -24,7 +24,9 @@ impl Health {
     /// Notes an error; true if the source could be read until now or fails in another way.
     pub(super) fn unreadable(&self, source: &str, error: &Error) -> bool {
         let text = error.report().to_string();
-        lock(&self.sources).insert(source.to_owned(), text.clone()).is_none_or(|old| old != text)
+        lock(&self.sources)
+            .insert(source.to_owned(), text.clone())
+            .is_none_or(|old| old != text)
     }
 
     pub(super) fn sources(&self) -> Result<(), String> {
@@ -32,7 +34,11 @@ impl Health {
         if bad.is_empty() {
             return Ok(());
         }
-        Err(bad.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "))
+        Err(bad
+            .iter()
+            .map(|(name, why)| format!("{name}: {why}"))
+            .collect::<Vec<_>>()
+            .join("; "))
     }
 
     /// Leaves a destination alone until then.
@@ -46,7 +52,10 @@ impl Health {
 
     /// Until when a destination is left alone.
     pub(super) fn paused_until(&self, destination: &Destination, now: Instant) -> Option<Instant> {
-        lock(&self.paused).get(destination).copied().filter(|t| *t > now)
+        lock(&self.paused)
+            .get(destination)
+            .copied()
+            .filter(|t| *t > now)
     }
 
     pub(super) fn is_paused(&self, destination: &Destination, now: Instant) -> bool {

@@ -27,7 +27,11 @@ pub(super) async fn settle(shared: Arc<Shared>, mut stopping: watch::Receiver<bo
         let leased = if room == 0 {
             Vec::new()
         } else {
-            match shared.outbox.lease_logs(LeaseRequest::new(room, now, until)).await {
+            match shared
+                .outbox
+                .lease_logs(LeaseRequest::new(room, now, until))
+                .await
+            {
                 Ok(leased) => leased,
                 Err(e) => {
                     tracing::error!(error = %e.report(), "cannot read the outbox");
@@ -80,7 +84,11 @@ async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
     };
     let mut stored = Vec::with_capacity(streams.len());
     for stream in streams {
-        let content = Content { locator, failure, stream: &stream };
+        let content = Content {
+            locator,
+            failure,
+            stream: &stream,
+        };
         let upload = shared.uploader.upload(failure, &stream, &content);
         match tokio::time::timeout_at(deadline, upload).await {
             Ok(Ok(object)) => stored.push(StoredLog::stored(stream, object)),

@@ -77,6 +77,7 @@ pub(crate) struct Shared {
     timing: Timing,
     redactor: Redactor,
     zone: jiff::tz::TimeZone,
+    on_secrets: Option<builder::OnSecrets>,
     counters: Counters,
     health: Health,
     sources: Mutex<Vec<Box<dyn Source>>>,
@@ -155,7 +156,9 @@ impl Engine {
         tracing::info!("stopping: no more failures are read");
         reading.abort_all();
         while reading.join_next().await.is_some() {}
-        let drained = tokio::time::timeout(shared.timing.drain, self.wait_idle()).await.is_ok();
+        let drained = tokio::time::timeout(shared.timing.drain, self.wait_idle())
+            .await
+            .is_ok();
         let _ = stop.send(true);
         // Workers end by themselves now; those in the middle of an attempt were waited for.
         if drained {
@@ -171,9 +174,15 @@ impl Engine {
             lost: stats.open() > 0 && !shared.outbox.is_durable(),
         };
         if summary.lost {
-            tracing::warn!(deliveries = summary.open, "stopped with messages not sent; they are lost, since the outbox is in memory");
+            tracing::warn!(
+                deliveries = summary.open,
+                "stopped with messages not sent; they are lost, since the outbox is in memory"
+            );
         } else if summary.open > 0 {
-            tracing::info!(deliveries = summary.open, "stopped; what is not sent is kept");
+            tracing::info!(
+                deliveries = summary.open,
+                "stopped; what is not sent is kept"
+            );
         }
         Ok(summary)
     }
@@ -251,6 +260,9 @@ impl Shared {
         let now = self.clock.now();
         let mut commit = EnqueueBatch::new(source, now);
         for record in batch.failures {
+            if let Some(on_secrets) = &self.on_secrets {
+                on_secrets.tell(&record);
+            }
             let decision = self.router.decide(&record);
             let deliveries = self.router.deliveries(&record, &decision);
             commit.failures.push(NewFailure::new(record, deliveries));
@@ -258,7 +270,11 @@ impl Shared {
         commit.seen = batch.baseline;
         commit.listed = batch.listed;
         commit.cursor = batch.cursor;
-        let log: Vec<_> = commit.failures.iter().map(|f| (Arc::clone(&f.record), f.deliveries.len())).collect();
+        let log: Vec<_> = commit
+            .failures
+            .iter()
+            .map(|f| (Arc::clone(&f.record), f.deliveries.len()))
+            .collect();
         let done = self.outbox.enqueue(commit).await?;
         batch.ack.done();
         if done.new > 0 {
@@ -307,13 +323,20 @@ async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde
 
 async fn wait_for_room(shared: &Shared, full: bool) {
     let mut changes = shared.outbox.changes();
-    let wait = if full { Duration::from_secs(1) } else { Duration::from_secs(5) };
+    let wait = if full {
+        Duration::from_secs(1)
+    } else {
+        Duration::from_secs(5)
+    };
     let _ = tokio::time::timeout(wait, changes.changed()).await;
 }
 
 /// An error of an attempt that took too long.
 fn took_too_long(limit: Duration) -> Error {
-    Error::new(ErrorKind::Timeout, format!("no answer within {}", human(limit)))
+    Error::new(
+        ErrorKind::Timeout,
+        format!("no answer within {}", human(limit)),
+    )
 }
 
 /// A duration for people: `10s`, `1m30s`, `250ms`.

@@ -42,7 +42,11 @@ impl Router {
         filter: FrameworkFilter,
         reporters: Vec<(BackendSettings, Arc<dyn Reporter>)>,
     ) -> Self {
-        Self { grammar, filter, reporters }
+        Self {
+            grammar,
+            filter,
+            reporters,
+        }
     }
 
     pub(super) fn decide(&self, failure: &FailureRecord) -> Decision {
@@ -83,14 +87,28 @@ impl Router {
         Decision { allowed, routes }
     }
 
-    pub(super) fn deliveries(&self, failure: &FailureRecord, decision: &Decision) -> Vec<NewDelivery> {
+    pub(super) fn deliveries(
+        &self,
+        failure: &FailureRecord,
+        decision: &Decision,
+    ) -> Vec<NewDelivery> {
         decision
             .routes
             .iter()
             .filter_map(|r| {
-                let id =
-                    DeliveryId::derive(&self.grammar.name, &failure.key, r.reporter, &r.instance, 0);
-                Some(NewDelivery::new(id, r.reporter, r.instance.as_str(), r.destination.clone()?))
+                let id = DeliveryId::derive(
+                    &self.grammar.name,
+                    &failure.key,
+                    r.reporter,
+                    &r.instance,
+                    0,
+                );
+                Some(NewDelivery::new(
+                    id,
+                    r.reporter,
+                    r.instance.as_str(),
+                    r.destination.clone()?,
+                ))
             })
             .collect()
     }
@@ -101,8 +119,10 @@ impl Router {
         delivery: &NewDelivery,
         failure: &FailureRecord,
     ) -> Option<(&Arc<dyn Reporter>, Settings)> {
-        let (settings, reporter) =
-            self.reporters.iter().find(|(s, _)| s.name() == delivery.reporter)?;
+        let (settings, reporter) = self
+            .reporters
+            .iter()
+            .find(|(s, _)| s.name() == delivery.reporter)?;
         let scope = self.grammar.scope(&failure.labels);
         Some((reporter, settings.resolve(&scope, &delivery.instance)))
     }
@@ -118,7 +138,10 @@ impl Router {
         let failure = Arc::clone(failure);
         move |key| {
             let scope = grammar.scope(&failure.labels);
-            scope.get(&reporter, &instance, key).unwrap_or_default().to_owned()
+            scope
+                .get(&reporter, &instance, key)
+                .unwrap_or_default()
+                .to_owned()
         }
     }
 }

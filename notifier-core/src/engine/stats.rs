@@ -42,8 +42,17 @@ macro_rules! counters {
     };
 }
 counters!(
-    failures, repeated, refused, attempts, delivered, dead, retries, possible_doubles,
-    template_faults, logs_missing, source_errors
+    failures,
+    repeated,
+    refused,
+    attempts,
+    delivered,
+    dead,
+    retries,
+    possible_doubles,
+    template_faults,
+    logs_missing,
+    source_errors
 );
 
 impl Counters {

@@ -56,12 +56,20 @@ async fn work(shared: Arc<Shared>, destination: Destination, mut stopping: watch
             break;
         }
         let paused = shared.health.paused_until(&destination, Instant::now());
-        let room = if paused.is_some() { 0 } else { usize::saturating_sub(concurrency, running.len()) };
+        let room = if paused.is_some() {
+            0
+        } else {
+            usize::saturating_sub(concurrency, running.len())
+        };
         let now = shared.clock.now();
         let mut leased = Vec::new();
         if room > 0 {
             let expires = add(now, shared.timing.attempt + Duration::from_secs(30));
-            match shared.outbox.lease(&destination, LeaseRequest::new(room, now, expires)).await {
+            match shared
+                .outbox
+                .lease(&destination, LeaseRequest::new(room, now, expires))
+                .await
+            {
                 Ok(l) => leased = l,
                 Err(e) => {
                     tracing::error!(%destination, error = %e.report(), "cannot read the outbox");
@@ -106,7 +114,10 @@ async fn work(shared: Arc<Shared>, destination: Destination, mut stopping: watch
 async fn due(shared: &Shared, destination: &Destination) -> Option<Duration> {
     let pending = shared.outbox.pending().await.unwrap_or_default();
     let now = shared.clock.now();
-    pending.iter().find(|(d, _)| d == destination).map(|(_, at)| until(now, *at))
+    pending
+        .iter()
+        .find(|(d, _)| d == destination)
+        .map(|(_, at)| until(now, *at))
 }
 
 /// Makes one attempt and notes what came of it.
@@ -114,8 +125,14 @@ async fn attempt(shared: Arc<Shared>, lease: Lease) {
     let started = Instant::now();
     let number = lease.attempts + 1;
     shared.counters.attempt();
+    if let Some(on_secrets) = &shared.on_secrets {
+        on_secrets.tell(&lease.record);
+    }
     let Some((reporter, settings)) = shared.router.resolve(&lease.delivery, &lease.record) else {
-        let e = Error::config(format!("there is no reporter {} any more", lease.delivery.reporter));
+        let e = Error::config(format!(
+            "there is no reporter {} any more",
+            lease.delivery.reporter
+        ));
         let receipt = Receipt::default().and(lease.delivery.reporter.as_str(), Err(e));
         return note(&shared, &lease, receipt, started, number).await;
     };
@@ -125,13 +142,23 @@ async fn attempt(shared: Arc<Shared>, lease: Lease) {
         .with_redactor(shared.redactor.with(lease.record.secret_labels()))
         .with_now(shared.clock.now())
         .with_zone(shared.zone.clone());
-    let opts = ReportOptions::new(&lease.delivery.id, &settings)
-        .after(number, lease.progress.as_ref());
+    let opts =
+        ReportOptions::new(&lease.delivery.id, &settings).after(number, lease.progress.as_ref());
     let answer = send(&shared, reporter.as_ref(), &report, &opts, lease.unknown);
     // A reporter that panics is one that failed: its worker goes on.
-    let receipt = match tokio::time::timeout(shared.timing.attempt, AssertUnwindSafe(answer).catch_unwind()).await {
+    let receipt = match tokio::time::timeout(
+        shared.timing.attempt,
+        AssertUnwindSafe(answer).catch_unwind(),
+    )
+    .await
+    {
         Ok(Ok(receipt)) => receipt,
-        Ok(Err(_)) => whole(&settings, Error::internal("the reporter panicked").with_delivery(Delivery::Unknown).with_retry(Retry::Later { after: None })),
+        Ok(Err(_)) => whole(
+            &settings,
+            Error::internal("the reporter panicked")
+                .with_delivery(Delivery::Unknown)
+                .with_retry(Retry::Later { after: None }),
+        ),
         Err(_) => whole(&settings, took_too_long(shared.timing.attempt)),
     };
     note(&shared, &lease, receipt, started, number).await;
@@ -192,9 +219,17 @@ async fn note(shared: &Shared, lease: &Lease, receipt: Receipt, started: Instant
     attempt.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if let Some(e) = error {
         attempt.code = Some(e.code().map_or_else(|| e.kind().to_string(), str::to_owned));
-        attempt.detail = redactor.redact(&e.report().to_string()).chars().take(2_000).collect();
+        attempt.detail = redactor
+            .redact(&e.report().to_string())
+            .chars()
+            .take(2_000)
+            .collect();
     }
-    let (id, destination, task) = (&lease.delivery.id, &lease.delivery.destination, &lease.record.id);
+    let (id, destination, task) = (
+        &lease.delivery.id,
+        &lease.delivery.destination,
+        &lease.record.id,
+    );
     let detail = attempt.detail.clone();
     let noted = match next {
         Next::Done => {
@@ -204,14 +239,24 @@ async fn note(shared: &Shared, lease: &Lease, receipt: Receipt, started: Instant
         }
         Next::Retry { after, unknown } => {
             shared.counters.retry();
-            attempt.outcome = if unknown { Outcome::Unknown } else { Outcome::Retry };
-            let wait = shared.timing.backoff.wait(lease.attempts, after, &mut fastrand::Rng::new());
+            attempt.outcome = if unknown {
+                Outcome::Unknown
+            } else {
+                Outcome::Retry
+            };
+            let wait = shared
+                .timing
+                .backoff
+                .wait(lease.attempts, after, &mut fastrand::Rng::new());
             // What one message was told holds for all that share the destination.
             if after.is_some() || error.is_some_and(|e| e.kind() == ErrorKind::RateLimited) {
                 shared.health.pause(destination, Instant::now() + wait);
             }
             tracing::warn!(delivery = %id, %task, %destination, attempt = number, again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), may_have_arrived = unknown, error = detail, "not delivered, tried again later");
-            shared.outbox.retry_at(lease, add(now, wait), receipt.progress, attempt).await
+            shared
+                .outbox
+                .retry_at(lease, add(now, wait), receipt.progress, attempt)
+                .await
         }
         Next::Dead => {
             shared.counters.dead();

@@ -128,7 +128,11 @@ impl MemoryOutbox {
 
     /// Room for this many open deliveries.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { state: Mutex::default(), changes: watch::Sender::new(0), capacity }
+        Self {
+            state: Mutex::default(),
+            changes: watch::Sender::new(0),
+            capacity,
+        }
     }
 
     fn changed(&self) {
@@ -149,8 +153,12 @@ fn lost_lease() -> Error {
 impl State {
     /// Puts back what is held longer than allowed. True if something was.
     fn expire(&mut self, now: Timestamp) -> bool {
-        let out: Vec<u64> =
-            self.leases.iter().filter(|(_, h)| h.until <= now).map(|(t, _)| *t).collect();
+        let out: Vec<u64> = self
+            .leases
+            .iter()
+            .filter(|(_, h)| h.until <= now)
+            .map(|(t, _)| *t)
+            .collect();
         for token in &out {
             if let Some(held) = self.leases.remove(token) {
                 self.put_back(held.what);
@@ -174,7 +182,11 @@ impl State {
     fn make_ready(&mut self, seq: u64) {
         if let Some(item) = self.deliveries.get(&seq) {
             let at = (item.due, seq);
-            self.ready.entry(item.delivery.destination.clone()).or_default().later.insert(at);
+            self.ready
+                .entry(item.delivery.destination.clone())
+                .or_default()
+                .later
+                .insert(at);
         }
     }
 
@@ -209,7 +221,10 @@ impl State {
     /// Takes a lease apart: the delivery it was for.
     fn take(&mut self, lease: &Lease) -> Result<u64> {
         match self.leases.get(&lease.token) {
-            Some(Held { what: What::Delivery(seq), .. }) => {
+            Some(Held {
+                what: What::Delivery(seq),
+                ..
+            }) => {
                 let seq = *seq;
                 self.leases.remove(&lease.token);
                 Ok(seq)
@@ -225,7 +240,11 @@ impl State {
             item.last = Some(attempt);
             self.open -= 1;
         }
-        let queue = if state == DeliveryState::Done { &mut self.done } else { &mut self.dead };
+        let queue = if state == DeliveryState::Done {
+            &mut self.done
+        } else {
+            &mut self.dead
+        };
         queue.push_back(seq);
         if queue.len() > REMEMBERED
             && let Some(old) = queue.pop_front()
@@ -235,7 +254,9 @@ impl State {
     }
 
     fn forget(&mut self, seq: u64) {
-        let Some(item) = self.deliveries.remove(&seq) else { return };
+        let Some(item) = self.deliveries.remove(&seq) else {
+            return;
+        };
         self.ids.remove(&item.delivery.id);
         if let Some(f) = self.failures.get_mut(&item.key) {
             f.items.remove(&seq);
@@ -262,13 +283,19 @@ impl Outbox for MemoryOutbox {
             if wanted > room {
                 return Err(Error::new(
                     ErrorKind::Full,
-                    format!("the outbox holds {} deliveries and takes {}", s.open, self.capacity),
+                    format!(
+                        "the outbox holds {} deliveries and takes {}",
+                        s.open, self.capacity
+                    ),
                 ));
             }
             let source: Arc<str> = batch.source.as_str().into();
             for failure in batch.failures {
                 let key = failure.record.key.clone();
-                if s.seen.insert(key.clone(), (Arc::clone(&source), batch.now)).is_some() {
+                if s.seen
+                    .insert(key.clone(), (Arc::clone(&source), batch.now))
+                    .is_some()
+                {
                     out.repeated += 1;
                     continue;
                 }
@@ -278,7 +305,11 @@ impl Outbox for MemoryOutbox {
                 }
                 s.failures.insert(
                     key.clone(),
-                    Failure { record: failure.record, logs: None, items: BTreeSet::new() },
+                    Failure {
+                        record: failure.record,
+                        logs: None,
+                        items: BTreeSet::new(),
+                    },
                 );
                 s.unsettled.push_back(key.clone());
                 for d in failure.deliveries {
@@ -318,11 +349,21 @@ impl Outbox for MemoryOutbox {
         s.expire(request.now);
         let mut out = Vec::new();
         while out.len() < request.max {
-            let Some(key) = s.unsettled.pop_front() else { break };
-            let Some(record) = s.failures.get(&key).map(|f| Arc::clone(&f.record)) else { continue };
+            let Some(key) = s.unsettled.pop_front() else {
+                break;
+            };
+            let Some(record) = s.failures.get(&key).map(|f| Arc::clone(&f.record)) else {
+                continue;
+            };
             let token = s.next_token;
             s.next_token += 1;
-            s.leases.insert(token, Held { until: request.until, what: What::Logs(key) });
+            s.leases.insert(
+                token,
+                Held {
+                    until: request.until,
+                    what: What::Logs(key),
+                },
+            );
             out.push(LogLease::new(record, token));
         }
         Ok(out)
@@ -332,7 +373,10 @@ impl Outbox for MemoryOutbox {
         {
             let mut s = lock(&self.state);
             match s.leases.get(&lease.token) {
-                Some(Held { what: What::Logs(key), .. }) if *key == lease.record.key => {}
+                Some(Held {
+                    what: What::Logs(key),
+                    ..
+                }) if *key == lease.record.key => {}
                 _ => return Err(lost_lease()),
             }
             s.leases.remove(&lease.token);
@@ -365,18 +409,32 @@ impl Outbox for MemoryOutbox {
         for seq in due {
             let token = s.next_token;
             s.next_token += 1;
-            let Some(item) = s.deliveries.get_mut(&seq) else { continue };
+            let Some(item) = s.deliveries.get_mut(&seq) else {
+                continue;
+            };
             item.state = DeliveryState::Leased;
             let (delivery, key) = (item.delivery.clone(), item.key.clone());
-            let (enqueued, attempts, progress) = (item.enqueued, item.attempts, item.progress.clone());
-            let unknown = item.last.as_ref().is_some_and(|a| a.outcome == Outcome::Unknown);
-            let Some(f) = s.failures.get(&key) else { continue };
+            let (enqueued, attempts, progress) =
+                (item.enqueued, item.attempts, item.progress.clone());
+            let unknown = item
+                .last
+                .as_ref()
+                .is_some_and(|a| a.outcome == Outcome::Unknown);
+            let Some(f) = s.failures.get(&key) else {
+                continue;
+            };
             let mut lease = Lease::new(delivery, Arc::clone(&f.record), enqueued, token);
             lease.logs = f.logs.clone().unwrap_or_default();
             lease.attempts = attempts;
             lease.unknown = unknown;
             lease.progress = progress;
-            s.leases.insert(token, Held { until: request.until, what: What::Delivery(seq) });
+            s.leases.insert(
+                token,
+                Held {
+                    until: request.until,
+                    what: What::Delivery(seq),
+                },
+            );
             out.push(lease);
         }
         Ok(out)
@@ -428,7 +486,10 @@ impl Outbox for MemoryOutbox {
     async fn save_progress(&self, lease: &Lease, progress: serde_json::Value) -> Result<()> {
         let mut s = lock(&self.state);
         let seq = match s.leases.get(&lease.token) {
-            Some(Held { what: What::Delivery(seq), .. }) => *seq,
+            Some(Held {
+                what: What::Delivery(seq),
+                ..
+            }) => *seq,
             _ => return Err(lost_lease()),
         };
         if let Some(item) = s.deliveries.get_mut(&seq) {
@@ -466,7 +527,11 @@ impl Outbox for MemoryOutbox {
         Ok(s.ready
             .iter()
             .filter_map(|(d, ready)| {
-                let first = ready.due.first().and_then(|q| s.deliveries.get(q)).map(|i| i.due);
+                let first = ready
+                    .due
+                    .first()
+                    .and_then(|q| s.deliveries.get(q))
+                    .map(|i| i.due);
                 let later = ready.later.first().map(|(at, _)| *at);
                 Some((d.clone(), first.into_iter().chain(later).min()?))
             })
@@ -475,11 +540,20 @@ impl Outbox for MemoryOutbox {
 
     async fn inspect(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryView>> {
         let s = lock(&self.state);
-        let limit = if filter.limit == 0 { usize::MAX } else { filter.limit };
+        let limit = if filter.limit == 0 {
+            usize::MAX
+        } else {
+            filter.limit
+        };
         Ok(s.deliveries
             .values()
             .filter(|i| filter.state.is_none_or(|st| st == i.state))
-            .filter(|i| filter.destination.as_ref().is_none_or(|d| *d == i.delivery.destination))
+            .filter(|i| {
+                filter
+                    .destination
+                    .as_ref()
+                    .is_none_or(|d| *d == i.delivery.destination)
+            })
             .filter(|i| filter.key.as_ref().is_none_or(|k| *k == i.key))
             .take(limit)
             .map(|i| {
@@ -501,9 +575,14 @@ impl Outbox for MemoryOutbox {
                 .ids
                 .get(id)
                 .and_then(|seq| s.deliveries.get(seq))
-                .ok_or_else(|| Error::new(ErrorKind::Rejected, format!("there is no delivery {id}")))?;
+                .ok_or_else(|| {
+                    Error::new(ErrorKind::Rejected, format!("there is no delivery {id}"))
+                })?;
             if !matches!(item.state, DeliveryState::Done | DeliveryState::Dead) {
-                return Err(Error::new(ErrorKind::Rejected, format!("the delivery {id} is not finished")));
+                return Err(Error::new(
+                    ErrorKind::Rejected,
+                    format!("the delivery {id} is not finished"),
+                ));
             }
             let (key, mut delivery) = (item.key.clone(), item.delivery.clone());
             let mut generation = item.generation;
@@ -531,17 +610,20 @@ impl Outbox for MemoryOutbox {
 
     async fn stats(&self) -> Result<OutboxStats> {
         let s = lock(&self.state);
-        let leased =
-            s.leases.values().filter(|h| matches!(h.what, What::Delivery(_))).count() as u64;
+        let leased = s
+            .leases
+            .values()
+            .filter(|h| matches!(h.what, What::Delivery(_)))
+            .count() as u64;
         let logs = s.leases.len() as u64 - leased;
-        let mut out = OutboxStats::default();
-        out.leased = leased;
-        out.pending = s.open as u64 - leased;
-        out.done = s.done.len() as u64;
-        out.dead = s.dead.len() as u64;
-        out.unsettled = s.unsettled.len() as u64 + logs;
-        out.seen = s.seen.len() as u64;
-        Ok(out)
+        Ok(OutboxStats {
+            leased,
+            pending: s.open as u64 - leased,
+            done: s.done.len() as u64,
+            dead: s.dead.len() as u64,
+            unsettled: s.unsettled.len() as u64 + logs,
+            seen: s.seen.len() as u64,
+        })
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

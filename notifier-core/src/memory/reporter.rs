@@ -43,7 +43,9 @@ impl MemoryReporter {
     /// Its only option, `channel`, which labels may set.
     pub const OPTIONS: OptionGroup = OptionGroup::new(
         "memory",
-        &[OptionSpec::new("channel", "where to, for people").default("memory").label()],
+        &[OptionSpec::new("channel", "where to, for people")
+            .default("memory")
+            .label()],
     );
 
     /// A reporter named `memory`.

@@ -21,7 +21,13 @@ impl MemorySource {
     /// A source, and what fills it. It ends when the last sender is dropped.
     pub fn new(name: impl Into<String>) -> (MemorySender, Self) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (MemorySender(Arc::new(sender)), Self { name: name.into(), receiver })
+        (
+            MemorySender(Arc::new(sender)),
+            Self {
+                name: name.into(),
+                receiver,
+            },
+        )
     }
 }
 
@@ -47,6 +53,9 @@ impl Source for MemorySource {
         self: Box<Self>,
         _cursor: Option<serde_json::Value>,
     ) -> BoxStream<'static, Result<Batch>> {
-        stream::unfold(self.receiver, |mut r| async { r.recv().await.map(|b| (b, r)) }).boxed()
+        stream::unfold(self.receiver, |mut r| async {
+            r.recv().await.map(|b| (b, r))
+        })
+        .boxed()
     }
 }

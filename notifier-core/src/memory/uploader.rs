@@ -3,9 +3,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 
-use crate::{
-    Error, FailureRecord, LogContent, LogStream, ObjectRef, Result, Uploader, lock,
-};
+use crate::{Error, FailureRecord, LogContent, LogStream, ObjectRef, Result, Uploader, lock};
 
 /// An uploader that keeps logs in memory, at most [`MemoryUploader::LIMIT`] bytes of each.
 #[derive(Debug, Default)]

@@ -39,16 +39,28 @@ impl Default for Backoff {
 impl Backoff {
     /// From `base` to `cap`.
     pub fn new(base: Duration, cap: Duration) -> Self {
-        Self { base, cap: cap.max(base), ..Self::default() }
+        Self {
+            base,
+            cap: cap.max(base),
+            ..Self::default()
+        }
     }
 
     /// The wait after `failures` earlier failures in a row, or what was `asked` for.
-    pub fn wait(&self, failures: u32, asked: Option<Duration>, rng: &mut fastrand::Rng) -> Duration {
+    pub fn wait(
+        &self,
+        failures: u32,
+        asked: Option<Duration>,
+        rng: &mut fastrand::Rng,
+    ) -> Duration {
         if let Some(asked) = asked {
             let asked = asked.min(self.ask_cap);
             return asked + asked.mul_f64(rng.f64() / 10.0);
         }
-        let top = self.base.saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.cap);
+        let top = self
+            .base
+            .saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX))
+            .min(self.cap);
         self.base + top.saturating_sub(self.base).mul_f64(rng.f64())
     }
 }

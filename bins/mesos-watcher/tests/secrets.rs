@@ -1,0 +1,236 @@
+//! Fifty secrets are planted in flags, environment, file and labels; the watcher
+//! logs all it can, in both forms, while messages succeed and fail in every way.
+//! None of them may be seen anywhere.
+
+#[expect(dead_code, reason = "each test uses a part of it")]
+mod support;
+
+use std::{fmt::Write, time::Duration};
+
+use notifier_testkit::{
+    http::Action,
+    mesos::{Auth, Death, FakeCluster, TaskSpec},
+    slack::{FakeSlack, SlackReply},
+};
+use support::Watcher;
+
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Keys of labels whose values are secrets.
+const LABELS: &[&str] = &[
+    "complainer_sentry_dsn",
+    "complainer_default_sentry_instance_default_dsn",
+    "complainer_hipchat_token",
+    "complainer_hipchat_instance_team_token",
+    "complainer_jira_password",
+    "complainer_other_slack_hook_url",
+    "complainer_slack_token",
+    "complainer_slack_instance_team_hook_url",
+    "DB_PASSWORD",
+    "db-passwd",
+    "API_KEY",
+    "apikey",
+    "api.token",
+    "GITHUB_TOKEN",
+    "client_secret",
+    "AWS_SECRET_ACCESS_KEY",
+    "aws_access_key",
+    "private_key",
+    "PrivateKey",
+    "tls.passphrase",
+    "webhook",
+    "WEBHOOK_URL",
+    "hookUrl",
+    "basic_credential",
+    "Credentials",
+    "authorization",
+    "auth_key",
+    "sentry.dsn",
+    "pwd",
+    "root-pwd",
+    "vault_token_id",
+    "session_secret_v2",
+    "smtp_password",
+    "ldap.password",
+    "slack-token",
+    "ACCESSKEY",
+    "my_secret",
+];
+
+fn forms(secret: &str) -> Vec<String> {
+    const A: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // In base64 at each of the three offsets, without what depends on the neighbours.
+    let mut out = vec![secret.to_owned(), secret.bytes().fold(String::new(), |mut s, b| {
+        if b.is_ascii_alphanumeric() { s.push(char::from(b)) } else { let _ = write!(s, "%{b:02X}"); }
+        s
+    })];
+    for offset in 0..3usize {
+        let bytes: Vec<u8> = std::iter::repeat_n(0, offset).chain(secret.bytes()).collect();
+        let whole = &bytes[..bytes.len() / 3 * 3];
+        let text: String = whole
+            .chunks(3)
+            .flat_map(|c| {
+                let n = u32::from(c[0]) << 16 | u32::from(c[1]) << 8 | u32::from(c[2]);
+                (0..4).map(move |i| char::from(A[(n >> (18 - 6 * i)) as usize & 63]))
+            })
+            .skip(if offset == 0 { 0 } else { 4 })
+            .collect();
+        out.push(text);
+    }
+    out
+}
+
+struct Plants(Vec<String>);
+
+impl Plants {
+    fn new(&mut self, kind: &str) -> String {
+        let secret = format!("S3cr3t{kind}{:03}x9Zq", self.0.len());
+        self.0.push(secret.clone());
+        secret
+    }
+
+    fn assert_absent(&self, place: &str, text: &str) {
+        for secret in &self.0 {
+            for form in forms(secret) {
+                if let Some(at) = text.find(&form) {
+                    let from = text[..at].rfind('\n').map_or(0, |n| n + 1);
+                    panic!("{secret} is in {place}: {}", &text[from..(at + 200).min(text.len())]);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_planted_secret_is_seen_anywhere() {
+    for format in ["text", "json"] {
+        run(format).await;
+    }
+}
+
+async fn run(format: &str) {
+    let mut plants = Plants(Vec::new());
+    let password = plants.new("password");
+    let agent_password = plants.new("agent");
+    let cluster = FakeCluster::builder()
+        .agents(2)
+        .master_auth(Auth::basic("watcher", &password))
+        .agent_auth(Auth::basic("reader", &agent_password))
+        .start()
+        .await
+        .unwrap();
+    let slack = FakeSlack::start().await.unwrap();
+    // Hooks whose path holds the secret.
+    let main = plants.new("flaghook");
+    let hook = slack.hook_url(&main);
+    let label_hook = plants.new("labelhook");
+    let team_hook = slack.hook_url(&plants.new("filehook"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("agent-password"), format!("{agent_password}\n")).unwrap();
+    std::fs::write(path("spare-hook"), slack.hook_url(&plants.new("reffile"))).unwrap();
+    let config = format!(
+        "[reporters.slack.instances.team]\nhook_url = \"{team_hook}\"\n\
+         [reporters.slack.instances.spare]\nhook_url = {{ file = \"{}\" }}\n",
+        path("spare-hook").display()
+    );
+    std::fs::write(path("watcher.toml"), config).unwrap();
+    let env_dsn = plants.new("envdsn");
+
+    let master = cluster.master_url(0).replace("http://", &format!("http://watcher:{password}@"));
+    let flags: Vec<String> = vec![
+        format!("-masters={master}"),
+        "-uploader=noop".into(),
+        "-reporters=slack,file".into(),
+        format!("-slack.hook_url={hook}"),
+        // Hostile on purpose: it shows all labels, and asks for a secret one.
+        "-slack.format={{ .failure.Name }} {{ .failure.Labels }} {{ config \"token\" }} {{ printf \"%#v\" .failure }} {{ config \"hook_url\" }}".into(),
+        format!("-file.name={}", path("failures.log").display()),
+        "-file.format={{ .failure.Labels }}{{ .failure.Name }}{{ .failure.Boom }}{{ .nl }}".into(),
+        format!("-config={}", path("watcher.toml").display()),
+        "-mesos.interval=150ms".into(),
+        "-mesos.agent-user=reader".into(),
+        format!("-mesos.agent-password=file:{}", path("agent-password").display()),
+        "-log.level=trace".into(),
+        format!("-log.format={format}"),
+        "-shutdown-timeout=2s".into(),
+        "-listen=127.0.0.1:0".into(),
+    ];
+    let env = [
+        ("NOTIFIER_LABEL_URLS_ALLOW", "127.0.0.0/8"),
+        ("SENTRY_DSN", env_dsn.as_str()),
+        ("HIPCHAT_TOKEN", env_dsn.as_str()),
+    ];
+    let watcher = Watcher::start(&flags, &env);
+    assert!(cluster.wait_for_polls(2, WAIT).await, "{}", watcher.stderr());
+
+    let scripts = [
+        SlackReply::word(403, "invalid_token"),
+        SlackReply::word(404, "channel_not_found"),
+        SlackReply::word(400, "invalid_payload"),
+        SlackReply::json_error("invalid_auth"),
+        SlackReply::rate_limited(Duration::from_millis(10)),
+        SlackReply::html(500),
+        SlackReply::html(502),
+        SlackReply::reset_before_body(),
+        SlackReply::reset_after_body(),
+        SlackReply::redirect(307, "https://elsewhere.example/steal"),
+        SlackReply::huge(300_000),
+        SlackReply::drip(Duration::from_millis(1)),
+        SlackReply::action(Action::garbage()),
+    ];
+    let mut count = 0;
+    for (i, reply) in scripts.into_iter().enumerate() {
+        slack.script(&main, reply);
+        let mut spec = TaskSpec::new(format!("t.{i}")).name(format!("task {i}"));
+        for key in LABELS {
+            if plants.0.len() < 60 {
+                count += 1;
+                spec = spec.label(*key, plants.new("label"));
+            }
+        }
+        spec = match i % 3 {
+            0 => spec.label("complainer_slack_hook_url", slack.hook_url(&label_hook)),
+            1 => spec.label("complainer_slack_instances", "default,team,spare"),
+            // A label that is no URL, and one that may not be reached.
+            _ => spec
+                .label("complainer_slack_hook_url", plants.new("nourl"))
+                .label("complainer_slack_instances", "default,bad")
+                .label("complainer_slack_instance_bad_hook_url", format!("http://169.254.169.254/{}", plants.new("metadata"))),
+        };
+        let task = cluster.launch(spec);
+        cluster.fail(&task, Death::failed().message("boom"));
+    }
+    assert!(plants.0.len() >= 50 && count >= 37, "{} planted", plants.0.len());
+    // The cluster fails in its own ways too.
+    cluster.master(0).next(Action::html(502));
+    cluster.master(0).next(Action::garbage());
+    cluster.set_master_auth(Some(Auth::basic("watcher", "changed")));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.set_master_auth(Some(Auth::basic("watcher", &password)));
+    cluster.agent(0).refuse();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+
+    let ended = watcher.stop().await;
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(ended.stderr.contains(if format == "json" { "\"TRACE\"" } else { "TRACE" }), "traces are on");
+    let messages: Vec<String> = slack.received().iter().map(|m| m.payload.to_string()).collect();
+    assert!(messages.len() >= 10, "{} messages\n{}", messages.len(), ended.stderr);
+    plants.assert_absent("the log", &ended.stderr);
+    plants.assert_absent("stdout", &ended.stdout);
+    plants.assert_absent("a message", &messages.join("\n"));
+    plants.assert_absent("the file", &std::fs::read_to_string(path("failures.log")).unwrap());
+    assert!(messages.iter().any(|m| m.contains("***")), "labels were shown, masked");
+
+    // Wrong settings do not tell them either.
+    for wrong in ["-slack.hook_url=not-a-url-", "-mesos.token=", "-nonsense="] {
+        let mut flags = flags.clone();
+        flags.push(format!("{wrong}{}", plants.new("wrong")));
+        flags.push("-backlog=maybe".into());
+        let ended = Watcher::start(&flags, &env).end(WAIT).await;
+        assert_eq!(ended.status.code(), Some(64));
+        plants.assert_absent("an error", &ended.stderr);
+    }
+    let help = Watcher::start(&["-help".into()], &env).end(WAIT).await;
+    plants.assert_absent("help", &help.stdout);
+}

@@ -1,0 +1,87 @@
+//! `notifierctl check-config`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::ArgMatches;
+use notifier_runtime::{
+    Cli, Env, Exit, Fatal, Masker, Parsed, Problems, WatcherSettings, complain,
+};
+use notifiers::{
+    Markup, MessageTemplates, OptionKind, SystemClock,
+    mesos::{self, MesosBuilder},
+};
+use serde_json::json;
+
+use crate::{NAME, print};
+
+pub(crate) fn run(m: &ArgMatches, env: &Env) -> Exit {
+    let path = m.get_one::<PathBuf>("file").cloned().unwrap_or_default();
+    let as_json = m.get_flag("json");
+    let cli = Cli::mesos_watcher(env!("CARGO_PKG_VERSION"));
+    match cli
+        .check_file(&path, env)
+        .and_then(|p| Ok((deeper(&p)?, p)))
+    {
+        Ok((settings, parsed)) => {
+            let uploader = parsed.program.get("uploader");
+            if as_json {
+                let out = json!({
+                    "ok": true,
+                    "file": path.display().to_string(),
+                    "name": settings.name,
+                    "reporters": settings.reporters,
+                    "uploader": uploader,
+                });
+                return print(NAME, &format!("{out}\n"));
+            }
+            let reporters = match settings.reporters.as_slice() {
+                [] => "none here".to_owned(),
+                some => some.join(", "),
+            };
+            let out = format!(
+                "{} is fine: name {}, reporters {reporters}, uploader {}\n",
+                path.display(),
+                settings.name,
+                uploader.unwrap_or("none here"),
+            );
+            print(NAME, &out)
+        }
+        Err(problems) if as_json => {
+            let list: Vec<&str> = problems.iter().collect();
+            let out = json!({ "ok": false, "file": path.display().to_string(), "errors": list });
+            match print(NAME, &format!("{out}\n")) {
+                Exit::Ok => Exit::Usage,
+                other => other,
+            }
+        }
+        Err(problems) => complain(NAME, &Masker::default(), &Fatal::from(problems)),
+    }
+}
+
+/// What a watcher would find when it starts, as far as it can be found without
+/// opening what reporters write to, or asking anybody.
+fn deeper(parsed: &Parsed) -> Result<WatcherSettings, Problems> {
+    let mut problems = Problems::new();
+    for settings in parsed.backends.values() {
+        for o in settings
+            .group()
+            .options
+            .iter()
+            .filter(|o| o.kind == OptionKind::Template)
+        {
+            problems.take(MessageTemplates::compile(settings, o.key, Markup::Plain));
+        }
+    }
+    problems.take(notifier_runtime::registry::http_client(parsed));
+    let masters = parsed.program.list("masters");
+    if !masters.is_empty() {
+        let settings = parsed.backend(mesos::OPTIONS).instance("");
+        let built = MesosBuilder::from_settings(masters, &settings, Arc::new(SystemClock));
+        problems.take(built.and_then(MesosBuilder::build));
+    }
+    let settings = problems.take(WatcherSettings::read(&parsed.program));
+    match settings {
+        Some(settings) if problems.is_empty() => Ok(settings),
+        _ => Err(problems.masked(&parsed.redactor())),
+    }
+}

@@ -1,0 +1,191 @@
+//! The reporter.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use notifier_core::{
+    BackendSettings, Capability, DEFAULT_INSTANCE, DeliveryId, Destination, Error, Markup,
+    MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report, ReportOptions, Reporter,
+    ReporterFactory, Result, Settings, Subject, parse_bool,
+};
+
+use crate::{DEFAULT_NAME, OPTIONS, SCHEME, lane::Lane, payload::record};
+
+/// Appends reports to files, pipes or the program's own standard streams.
+#[derive(Debug)]
+pub struct FileReporter {
+    templates: MessageTemplates,
+    settings: Settings,
+    lanes: Mutex<BTreeMap<String, Arc<Lane>>>,
+}
+
+impl FileReporter {
+    /// A reporter for use in a program of your own.
+    pub fn builder() -> FileReporterBuilder {
+        FileReporterBuilder {
+            settings: BackendSettings::new(OPTIONS),
+            fault: None,
+        }
+    }
+
+    /// A reporter of these settings. Every file that they name is opened.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Template`](notifier_core::ErrorKind::Template) if a template cannot be compiled,
+    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if a file cannot be opened and waiting does not help.
+    pub fn new(settings: &BackendSettings) -> Result<Self> {
+        let templates = MessageTemplates::compile(settings, "format", Markup::Plain)?;
+        let mut lanes = BTreeMap::new();
+        for name in settings.all_values("name") {
+            let lane = Lane::open(Path::new(&name))?;
+            lanes.insert(name, Arc::new(lane));
+        }
+        Ok(Self {
+            templates,
+            settings: settings.instance(DEFAULT_INSTANCE),
+            lanes: Mutex::new(lanes),
+        })
+    }
+
+    /// The settings that it was built with, for [`ReportOptions::new`].
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Writes one report with the settings it was built with, once.
+    ///
+    /// # Errors
+    /// As [`Reporter::report`].
+    pub async fn send(&self, report: &Report) -> Result<Receipt> {
+        let key = report.subject().key();
+        let id = DeliveryId::derive(
+            notifier_core::DEFAULT_NAME,
+            &key,
+            SCHEME,
+            self.settings.instance(),
+            0,
+        );
+        self.report(report, &ReportOptions::new(&id, &self.settings))
+            .await
+    }
+
+    fn lane(&self, name: &str) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A name that is not of the settings it was built with is a caller's own.
+        let lane = lanes
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Lane::closed(Path::new(name))));
+        Arc::clone(lane)
+    }
+}
+
+fn file(settings: &Settings) -> &str {
+    settings.get("name").unwrap_or(DEFAULT_NAME)
+}
+
+#[async_trait]
+impl Reporter for FileReporter {
+    fn scheme(&self) -> &'static str {
+        SCHEME
+    }
+
+    fn capability(&self) -> Capability {
+        Capability::default()
+    }
+
+    fn destination(&self, settings: &Settings) -> Result<Option<Destination>> {
+        let name = file(settings);
+        Ok(Some(Destination::new(SCHEME, [name], name)))
+    }
+
+    /// Dropped before the record's turn has come, it is not written.
+    async fn report(&self, report: &Report, opts: &ReportOptions<'_>) -> Result<Receipt> {
+        let name = file(opts.settings);
+        let fsync = opts
+            .settings
+            .get("fsync")
+            .and_then(parse_bool)
+            .unwrap_or(false);
+        let rendered = self.templates.render(opts.settings, report);
+        let mut text = record(&rendered.text);
+        let built_in = rendered.fault.is_some() || !matches!(report.subject(), Subject::Failure(_));
+        if built_in && !text.ends_with('\n') {
+            // No template of the user's says where this record ends.
+            text.push('\n');
+        }
+        self.lane(name).write(text, fsync).await?;
+        let mut receipt = Receipt::delivered(name);
+        receipt.warnings.extend(rendered.fault);
+        Ok(receipt)
+    }
+
+    async fn reconcile(&self, _: &Report, _: &ReportOptions<'_>) -> Result<Reconciled> {
+        Ok(Reconciled::CannotTell)
+    }
+
+    /// Looks whether the file could be written to, and writes nothing.
+    async fn check(&self, settings: &Settings) -> Result<()> {
+        self.lane(file(settings)).check().await
+    }
+}
+
+/// Sets up a [`FileReporter`] without the notifier's engine.
+#[derive(Debug)]
+#[must_use]
+pub struct FileReporterBuilder {
+    settings: BackendSettings,
+    fault: Option<Error>,
+}
+
+impl FileReporterBuilder {
+    fn set(mut self, key: &str, value: &str) -> Self {
+        if let Err(e) = self.settings.set(Origin::Flag, key, value) {
+            self.fault.get_or_insert(e);
+        }
+        self
+    }
+
+    /// The file. Default [`DEFAULT_NAME`].
+    pub fn name(self, path: &str) -> Self {
+        self.set("name", path)
+    }
+
+    /// The template. Default [`DEFAULT_FORMAT`](crate::DEFAULT_FORMAT).
+    pub fn format(self, template: &str) -> Self {
+        self.set("format", template)
+    }
+
+    /// Wait until each record is on the disk. Default no.
+    pub fn fsync(self, yes: bool) -> Self {
+        self.set("fsync", if yes { "true" } else { "false" })
+    }
+
+    /// Builds the reporter and opens the file.
+    ///
+    /// # Errors
+    /// As [`FileReporter::new`].
+    pub fn build(self) -> Result<FileReporter> {
+        match self.fault {
+            Some(e) => Err(e),
+            None => FileReporter::new(&self.settings),
+        }
+    }
+}
+
+/// Makes a [`FileReporter`] out of settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileFactory;
+
+impl ReporterFactory for FileFactory {
+    fn options(&self) -> OptionGroup {
+        OPTIONS
+    }
+
+    fn build(&self, settings: &BackendSettings) -> Result<Arc<dyn Reporter>> {
+        Ok(Arc::new(FileReporter::new(settings)?))
+    }
+}

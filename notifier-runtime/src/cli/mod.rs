@@ -1,0 +1,685 @@
+//! From option declarations to settings: Go-style flags, environment, TOML, help.
+
+mod env;
+mod file;
+mod go;
+mod help;
+mod problem;
+mod settings;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use notifiers::{BackendSettings, OptionGroup, OptionKind, OptionSpec, Origin, Secret, redact};
+
+pub use self::{
+    env::{Env, NotUtf8},
+    problem::Problems,
+    settings::{Parsed, ProgramSettings},
+};
+
+/// The key of the option that names the file.
+const CONFIG: &str = "config";
+/// The key of the option that lists reporters.
+const REPORTERS: &str = "reporters";
+
+/// The key of the option that names the uploader.
+const UPLOADER: &str = "uploader";
+
+/// Where a group's options stand in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At the top.
+    Program,
+    /// `[mesos]`.
+    Section,
+    /// `[reporters.slack]`.
+    Reporter,
+    /// `[uploaders.s3]`.
+    Uploader,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    pub(crate) group: OptionGroup,
+    pub(crate) place: Place,
+    /// Not in this version: its flags are taken and do nothing.
+    pub(crate) later: bool,
+}
+
+type Check = Arc<dyn Fn(&Parsed, &mut Problems) + Send + Sync>;
+
+/// A program's command line: what it declares, and how to read it.
+///
+/// Flags are Go's: `-x=v`, `-x v`, `--x` the same; booleans `-x` and `-x=false`,
+/// never `-x false`; a value may begin with a dash; of a flag given twice the last
+/// one counts, unless it is declared as repeated. `-h`, `-help` and `-version` are
+/// always there. For each option the flag beats the environment, the environment
+/// beats the file, the file beats the default, and an empty value counts as unset.
+/// Where the original took no notice of arguments behind the flags, and of booleans
+/// in the environment that are none, these are errors here.
+///
+/// ```
+/// use notifier_runtime::{Cli, Env, Invocation};
+/// use notifiers::{OptionGroup, OptionKind, OptionSpec};
+///
+/// const PROGRAM: &[OptionSpec] = &[
+///     OptionSpec::new("name", "the watcher's name").env("COMPLAINER_NAME").default("default"),
+///     OptionSpec::new("default", "imply the default instance").kind(OptionKind::Bool).default("true"),
+/// ];
+/// const PAGER: OptionGroup = OptionGroup::new("pager", &[OptionSpec::new("room", "where to")]);
+///
+/// let cli = Cli::new("pager-watcher", "1.0.0", "Pages people.")
+///     .program("Options", PROGRAM)
+///     .reporter(PAGER);
+/// let env = Env::from_pairs([("COMPLAINER_NAME", "dog"), ("PAGER_ROOM", "7")]);
+/// let args = ["-default=false", "--pager.room", "9"].map(Into::into);
+/// let Invocation::Run(parsed) = cli.parse(args, &env)? else { panic!() };
+/// assert_eq!(parsed.program.text("name"), "dog");
+/// assert!(!parsed.program.bool("default"));
+/// assert_eq!(parsed.backends["pager"].instance("default").get("room"), Some("9"));
+/// # Ok::<(), notifier_runtime::Problems>(())
+/// ```
+#[derive(Clone)]
+pub struct Cli {
+    name: &'static str,
+    version: &'static str,
+    about: &'static str,
+    sections: Vec<Section>,
+    required: Vec<&'static str>,
+    port_for: Option<&'static str>,
+    uploaders: &'static [&'static str],
+    checks: Vec<Check>,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// To run with these settings.
+    Run(Parsed),
+    /// To print this text on the standard output and exit with 0: help, or the version.
+    Print(String),
+}
+
+impl Cli {
+    /// A command line without options. `about` is one or more sentences for the top of the help.
+    pub fn new(name: &'static str, version: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            version,
+            about,
+            sections: Vec::new(),
+            required: Vec::new(),
+            port_for: None,
+            uploaders: &[],
+            checks: Vec::new(),
+        }
+    }
+
+    /// The program's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The program's version.
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// Adds options of the program itself under a heading of the help.
+    #[must_use]
+    pub fn program(mut self, title: &'static str, options: &'static [OptionSpec]) -> Self {
+        let group = OptionGroup::new("", options);
+        self.sections.push(Section {
+            title,
+            group,
+            place: Place::Program,
+            later: false,
+        });
+        self
+    }
+
+    /// Adds a named group that is neither reporter nor uploader: a source.
+    #[must_use]
+    pub fn section(mut self, title: &'static str, group: OptionGroup) -> Self {
+        self.sections.push(Section {
+            title,
+            group,
+            place: Place::Section,
+            later: false,
+        });
+        self
+    }
+
+    /// Adds a reporter's options.
+    #[must_use]
+    pub fn reporter(mut self, group: OptionGroup) -> Self {
+        self.sections.push(Section {
+            title: "Reporter",
+            group,
+            place: Place::Reporter,
+            later: false,
+        });
+        self
+    }
+
+    /// Adds an uploader's options.
+    #[must_use]
+    pub fn uploader(mut self, group: OptionGroup) -> Self {
+        self.sections.push(Section {
+            title: "Uploader",
+            group,
+            place: Place::Uploader,
+            later: false,
+        });
+        self
+    }
+
+    /// Adds options that are taken, so that an existing command line works, but do nothing yet.
+    #[must_use]
+    pub(crate) fn later(mut self, group: OptionGroup, place: Place) -> Self {
+        self.sections.push(Section {
+            title: "Later",
+            group,
+            place,
+            later: true,
+        });
+        self
+    }
+
+    /// Sets which uploaders there are.
+    #[must_use]
+    pub(crate) fn uploaders(mut self, names: &'static [&'static str]) -> Self {
+        self.uploaders = names;
+        self
+    }
+
+    /// The same declarations for another program, with which nothing must be set and
+    /// nothing is checked but each value by itself: a tool that reads a watcher's settings.
+    #[must_use]
+    pub fn for_tool(mut self, name: &'static str, about: &'static str) -> Self {
+        self.name = name;
+        self.about = about;
+        self.required.clear();
+        self.checks.clear();
+        self.port_for = None;
+        self
+    }
+
+    /// Names options of the program that must be set.
+    #[must_use]
+    pub fn require(mut self, keys: &[&'static str]) -> Self {
+        self.required.extend(keys);
+        self
+    }
+
+    /// Lets `PORT` in the environment stand for an address `:PORT`, where the option is not set otherwise.
+    #[must_use]
+    pub fn port_for(mut self, key: &'static str) -> Self {
+        self.port_for = Some(key);
+        self
+    }
+
+    /// Adds a check of the settings as a whole. All checks are made, after all values were read.
+    #[must_use]
+    pub fn check(mut self, check: impl Fn(&Parsed, &mut Problems) + Send + Sync + 'static) -> Self {
+        self.checks.push(Arc::new(check));
+        self
+    }
+
+    /// The help text. No value is in it but declared defaults.
+    pub fn help(&self) -> String {
+        help::help(self)
+    }
+
+    pub(crate) fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    pub(crate) fn about(&self) -> &'static str {
+        self.about
+    }
+
+    pub(crate) fn is_required(&self, key: &str) -> bool {
+        self.required.contains(&key)
+    }
+
+    /// Reads a command line, without the program's own name, and the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong, one line each, without secrets.
+    pub fn parse(
+        &self,
+        args: impl IntoIterator<Item = OsString>,
+        env: &Env,
+    ) -> Result<Invocation, Problems> {
+        let mut problems = Problems::new();
+        let mut index: BTreeMap<&str, (usize, &'static OptionSpec)> = BTreeMap::new();
+        let names: Vec<(String, usize, &'static OptionSpec)> = self
+            .sections
+            .iter()
+            .enumerate()
+            .flat_map(|(i, s)| s.group.options.iter().map(move |o| (s.group.flag(o), i, o)))
+            .collect();
+        for (flag, i, spec) in &names {
+            for name in [flag.as_str()]
+                .into_iter()
+                .chain(spec.aliases.iter().copied())
+            {
+                index.entry(name).or_insert((*i, spec));
+            }
+        }
+        let known: Vec<&str> = names
+            .iter()
+            .filter(|(_, i, _)| !self.sections[*i].later)
+            .flat_map(|(f, _, o)| [f.as_str()].into_iter().chain(o.aliases.iter().copied()))
+            .collect();
+
+        let mut words = Vec::new();
+        for (i, arg) in args.into_iter().enumerate() {
+            match arg.into_string() {
+                Ok(word) => words.push(word),
+                Err(_) => problems.push(format!("argument {} is not UTF-8", i + 1)),
+            }
+        }
+        let boolean = |name: &str| index.get(name).map(|(_, o)| o.kind == OptionKind::Bool);
+        let flags = go::parse(&words, boolean, &known, &mut problems);
+        if flags.help {
+            return Ok(Invocation::Print(self.help()));
+        }
+        if flags.version {
+            return Ok(Invocation::Print(format!(
+                "{} v{}\n",
+                self.name, self.version
+            )));
+        }
+
+        let mut raw = Raw::default();
+        for (name, value) in &flags.set {
+            if let Some((section, spec)) = index.get(name.as_str()) {
+                raw.add(
+                    *section,
+                    spec,
+                    Origin::Flag,
+                    format!("-{name}"),
+                    vec![value.clone()],
+                );
+            }
+        }
+        self.read_env(env, &mut raw, &mut problems);
+        let config = raw.last(CONFIG, |s| self.sections[s].place == Place::Program);
+        if let Some(path) = config {
+            self.read_file(&PathBuf::from(path), env, &mut raw, &mut problems);
+        }
+        self.finish(raw, &words, env, problems).map(Invocation::Run)
+    }
+
+    /// Reads a file alone, as if it were given with `-config`: what is wrong with it, without starting anything.
+    ///
+    /// Options that must be set are not asked for, since flags may set them.
+    ///
+    /// # Errors
+    /// Everything that is wrong, one line each, without secrets.
+    pub fn check_file(&self, path: &Path, env: &Env) -> Result<Parsed, Problems> {
+        let mut problems = Problems::new();
+        let mut raw = Raw::default();
+        self.read_file(path, env, &mut raw, &mut problems);
+        let relaxed = Self {
+            required: Vec::new(),
+            ..self.clone()
+        };
+        relaxed.finish(raw, &[], env, problems)
+    }
+
+    fn read_env(&self, env: &Env, raw: &mut Raw, problems: &mut Problems) {
+        for (i, s) in self.sections.iter().enumerate().filter(|(_, s)| !s.later) {
+            for spec in s.group.options {
+                let Some(name) = s.group.env(spec) else {
+                    continue;
+                };
+                match env.get(&name) {
+                    Some(Ok(v)) => raw.add(i, spec, Origin::Env, name, vec![v.to_owned()]),
+                    Some(Err(e)) => problems.push(format!("{name}: {e}")),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn read_file(&self, path: &Path, env: &Env, raw: &mut Raw, problems: &mut Problems) {
+        let text = match file::read(path) {
+            Ok(text) => text,
+            Err(why) => return problems.push(why),
+        };
+        let content = file::load(path, &text, &self.sections, env, problems);
+        let listed = content
+            .found
+            .iter()
+            .any(|f| f.spec.key == REPORTERS && self.sections[f.section].place == Place::Program);
+        for f in content.found {
+            match f.instance {
+                Some(instance) => raw
+                    .instances
+                    .push((f.section, instance, f.spec, f.at, f.values)),
+                None => raw.add(f.section, f.spec, Origin::File, f.at, f.values),
+            }
+        }
+        // Tables under `reporters` say which reporters there are, unless something says it outright.
+        let place = |s: &Section| s.place == Place::Program;
+        let spec = self
+            .sections
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| place(s))
+            .find_map(|(i, s)| {
+                s.group
+                    .options
+                    .iter()
+                    .find(|o| o.key == REPORTERS)
+                    .map(|o| (i, o))
+            });
+        if let (false, Some((i, spec)), false) = (listed, spec, content.reporters.is_empty()) {
+            let list = content.reporters.join(",");
+            raw.add(
+                i,
+                spec,
+                Origin::File,
+                path.display().to_string(),
+                vec![list],
+            );
+        }
+    }
+
+    fn finish(
+        &self,
+        raw: Raw,
+        words: &[String],
+        env: &Env,
+        mut problems: Problems,
+    ) -> Result<Parsed, Problems> {
+        let mut program = ProgramSettings::default();
+        let mut backends: BTreeMap<&'static str, BackendSettings> = BTreeMap::new();
+        let mut secrets: Vec<String> = Vec::new();
+        for s in &self.sections {
+            match s.place {
+                Place::Program => program.declare(s.group.options),
+                _ if s.later => {}
+                _ => {
+                    backends.insert(s.group.name, BackendSettings::new(s.group));
+                }
+            }
+        }
+        // What is wrong in values of a reporter that is not asked for does not matter.
+        let mut unasked: Vec<(usize, String)> = Vec::new();
+        for e in raw.entries {
+            let s = &self.sections[e.section];
+            for v in &e.values {
+                learn(&mut secrets, e.spec, v);
+                if let Err(err) = if v.is_empty() {
+                    Ok(())
+                } else {
+                    e.spec.check(v)
+                } {
+                    unasked.push((e.section, format!("{}: {}", e.label, err.report())));
+                }
+            }
+            match s.place {
+                Place::Program => program.set(e.spec, e.origin, e.values),
+                _ => {
+                    if let Some(b) = backends.get_mut(s.group.name) {
+                        let value = if e.spec.repeated {
+                            e.values.join(",")
+                        } else {
+                            e.values.last().cloned().unwrap_or_default()
+                        };
+                        // A wrong value was told above, with the name it was set by.
+                        let _ = b.set(e.origin, e.spec.key, &value);
+                    }
+                }
+            }
+        }
+        for (section, instance, spec, label, values) in raw.instances {
+            let value = values.join(",");
+            learn(&mut secrets, spec, &value);
+            if let Err(err) = if value.is_empty() {
+                Ok(())
+            } else {
+                spec.check(&value)
+            } {
+                unasked.push((section, format!("{label}: {}", err.report())));
+            }
+            if let Some(b) = backends.get_mut(self.sections[section].group.name) {
+                let _ = b.set_instance(&instance, spec.key, &value);
+            }
+        }
+        if let Some(key) = self.port_for
+            && program.get(key).is_none()
+            && let Some(spec) = program.spec(key)
+        {
+            match env.get("PORT") {
+                Some(Ok(port)) if port.parse::<u16>().is_ok() => {
+                    program.set(spec, Origin::Env, vec![format!(":{port}")]);
+                }
+                Some(Ok(port)) => problems.push(format!("PORT: {port:?} is not a port")),
+                Some(Err(e)) => problems.push(format!("PORT: {e}")),
+                None => {}
+            }
+        }
+        let asked = program.list(REPORTERS);
+        let all = program.spec(REPORTERS).is_none() || asked.is_empty();
+        for (section, line) in unasked {
+            let s = &self.sections[section];
+            if s.later || (s.place == Place::Reporter && !all && !asked.contains(&s.group.name)) {
+                continue;
+            }
+            problems.push(line);
+        }
+        for key in &self.required {
+            if let Err(e) = program.require(key) {
+                problems.push(e.to_string());
+            }
+        }
+        self.check_names(&program, &mut problems);
+        let redactor = crate::mask::redactor(&secrets);
+        let command_line = self.mask_words(words, &redactor);
+        let secrets = secrets.into_iter().map(Secret::from).collect();
+        let parsed = Parsed {
+            program,
+            backends,
+            secrets,
+            command_line,
+        };
+        for check in &self.checks {
+            check(&parsed, &mut problems);
+        }
+        problems.masked(&redactor).into_result()?;
+        Ok(parsed)
+    }
+
+    /// Reporters and uploader must be ones that there are.
+    fn check_names(&self, program: &ProgramSettings, problems: &mut Problems) {
+        let names = |place: Place, later: bool| -> Vec<&str> {
+            let these = self
+                .sections
+                .iter()
+                .filter(|s| s.place == place && s.later == later);
+            these.map(|s| s.group.name).collect()
+        };
+        let known = names(Place::Reporter, false);
+        for name in program
+            .list(REPORTERS)
+            .into_iter()
+            .filter(|n| !known.contains(n))
+        {
+            problems.push(unknown(
+                REPORTERS,
+                name,
+                &known,
+                &names(Place::Reporter, true),
+            ));
+        }
+        if let Some(name) = program
+            .get(UPLOADER)
+            .filter(|n| !self.uploaders.contains(n))
+        {
+            problems.push(unknown(
+                UPLOADER,
+                name,
+                self.uploaders,
+                &names(Place::Uploader, true),
+            ));
+        }
+    }
+
+    /// The command line as it may be shown.
+    fn mask_words(&self, words: &[String], redactor: &redact::Redactor) -> Vec<String> {
+        let secret = |flag: &str| {
+            self.sections.iter().any(|s| {
+                s.group
+                    .options
+                    .iter()
+                    .any(|o| o.secret && (s.group.flag(o) == flag || o.aliases.contains(&flag)))
+            })
+        };
+        let mut hide_next = false;
+        words
+            .iter()
+            .map(|w| {
+                if std::mem::take(&mut hide_next) {
+                    return redact::MASK.to_owned();
+                }
+                if let Some(flag) = w
+                    .strip_prefix('-')
+                    .map(|f| f.strip_prefix('-').unwrap_or(f))
+                {
+                    match flag.split_once('=') {
+                        Some((name, _)) if secret(name) => {
+                            return format!("-{name}={}", redact::MASK);
+                        }
+                        None if secret(flag) => hide_next = true,
+                        _ => {}
+                    }
+                }
+                redactor.redact(w).into_owned()
+            })
+            .collect()
+    }
+}
+
+/// Keeps what must be masked of a value: all of a secret, the user and password of an address.
+fn learn(secrets: &mut Vec<String>, spec: &OptionSpec, value: &str) {
+    if value.is_empty() {
+        return;
+    }
+    if spec.secret {
+        secrets.push(value.to_owned());
+        // Some secrets may be named by file: what is in it must not be seen either.
+        if let Some(path) = value.strip_prefix("file:")
+            && let Ok(text) = file::secret(Path::new(path))
+        {
+            secrets.push(text);
+        }
+        return;
+    }
+    for part in value.split(',') {
+        if let Ok(u) = url::Url::parse(part.trim())
+            && let Some(password) = u.password().filter(|p| !p.is_empty())
+        {
+            secrets.push(format!("{}:{password}", u.username()));
+            secrets.push(password.to_owned());
+        }
+    }
+}
+
+struct Entry {
+    section: usize,
+    spec: &'static OptionSpec,
+    origin: Origin,
+    /// The name it was set by, for messages.
+    label: String,
+    values: Vec<String>,
+}
+
+/// Everything that was said, before any of it is looked at.
+#[derive(Default)]
+struct Raw {
+    entries: Vec<Entry>,
+    instances: Vec<(usize, String, &'static OptionSpec, String, Vec<String>)>,
+}
+
+impl Raw {
+    fn add(
+        &mut self,
+        section: usize,
+        spec: &'static OptionSpec,
+        origin: Origin,
+        label: String,
+        values: Vec<String>,
+    ) {
+        let same = |e: &&mut Entry| {
+            e.section == section && e.origin == origin && std::ptr::eq(e.spec, spec)
+        };
+        match self.entries.iter_mut().find(same) {
+            Some(e) if spec.repeated => e.values.extend(values),
+            Some(e) => (e.values, e.label) = (values, label),
+            None => self.entries.push(Entry {
+                section,
+                spec,
+                origin,
+                label,
+                values,
+            }),
+        }
+    }
+
+    /// The strongest value of an option, before there are settings.
+    fn last(&self, key: &str, section: impl Fn(usize) -> bool) -> Option<String> {
+        self.entries
+            .iter()
+            .filter(|e| e.spec.key == key && section(e.section))
+            .filter_map(|e| {
+                e.values
+                    .last()
+                    .filter(|v| !v.is_empty())
+                    .map(|v| (e.origin, v))
+            })
+            .max_by_key(|(o, _)| *o)
+            .map(|(_, v)| v.clone())
+    }
+}
+
+/// Says that there is no backend of a name, and which there are.
+pub(crate) fn unknown(option: &str, name: &str, known: &[&str], later: &[&str]) -> String {
+    let there = known.join(", ");
+    if later.contains(&name) {
+        return format!("{option}: {name} is not in this version; there is {there}");
+    }
+    format!("{option}: there is no {name:?}; there is {there}")
+}
+
+/// The known name nearest to a wrong one, if one is near.
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .filter(|k| !k.is_empty())
+        .map(|k| (strsim::damerau_levenshtein(name, k), *k))
+        .filter(|(d, k)| *d <= 1 + k.len().min(name.len()) / 4)
+        .min()
+        .map(|(_, k)| k)
+}
+
+impl fmt::Debug for Cli {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cli")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("groups", &self.sections.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod cli;
+mod exit;
+pub mod http;
+pub mod log;
+mod mask;
+pub mod registry;
+pub mod signal;
+mod start;
+pub mod table;
+mod watcher;
+
+#[cfg(feature = "mesos")]
+pub use crate::watcher::MESOS_WATCHER_OPTIONS;
+pub use crate::{
+    cli::{Cli, Env, Invocation, NotUtf8, Parsed, Problems, ProgramSettings},
+    exit::{Exit, Fatal},
+    mask::{MAX_LEARNED, Masker},
+    start::{Context, complain, print, run},
+    watcher::{SERVICE_OPTIONS, WATCHER_OPTIONS, WatcherSettings},
+};

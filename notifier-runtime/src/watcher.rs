@@ -1,0 +1,220 @@
+//! The options that every watcher has, and their values.
+
+use std::{path::PathBuf, time::Duration};
+
+use notifiers::{
+    DEFAULT_NAME, DEFAULT_PREFIX, FrameworkFilter, LabelGrammar, OptionKind, OptionSpec, Result,
+};
+
+use crate::{Cli, Parsed, Problems, ProgramSettings, http::PprofAccess, log, registry};
+
+/// The options of every watcher, under the original's names where it has them.
+pub const WATCHER_OPTIONS: &[OptionSpec] = &[
+    OptionSpec::new("name", "the watcher's name; its labels are complainer_NAME_…, and complainer_… for the name \"default\"")
+        .env("COMPLAINER_NAME")
+        .default(DEFAULT_NAME),
+    OptionSpec::new("default", "whether each reporter has the instance \"default\" without a label saying so")
+        .kind(OptionKind::Bool)
+        .env("COMPLAINER_DEFAULT")
+        .default("true"),
+    OptionSpec::new("reporters", "reporters to use, separated by commas; unless set, those that the file of -config has tables for")
+        .kind(OptionKind::List)
+        .env("COMPLAINER_REPORTERS"),
+    OptionSpec::new("uploader", "where logs are kept; noop leaves them where they are")
+        .env("COMPLAINER_UPLOADER"),
+    OptionSpec::new("framework-allow", "regular expression: only failures of frameworks that one of these matches are reported")
+        .kind(OptionKind::Regex)
+        .env("NOTIFIER_FRAMEWORK_ALLOW")
+        .aliases(&["framework-whitelist"])
+        .repeated(),
+    OptionSpec::new("framework-deny", "regular expression: failures of frameworks that one of these matches are ignored, whatever -framework-allow says")
+        .kind(OptionKind::Regex)
+        .env("NOTIFIER_FRAMEWORK_DENY")
+        .aliases(&["framework-blacklist"])
+        .repeated(),
+    OptionSpec::new("label-prefix", "what routing labels begin with")
+        .env("NOTIFIER_LABEL_PREFIX")
+        .default(DEFAULT_PREFIX),
+    OptionSpec::new("config", "TOML file with these options; -help says what beats what")
+        .kind(OptionKind::Path)
+        .env("NOTIFIER_CONFIG"),
+    OptionSpec::new("outbox", "where messages wait until they are delivered; memory does not outlive the process")
+        .kind(OptionKind::Choice(&["memory"]))
+        .env("NOTIFIER_OUTBOX")
+        .default("memory"),
+    OptionSpec::new("outbox-size", "how many messages may wait; when it is full, failures wait at their source")
+        .kind(OptionKind::Integer)
+        .env("NOTIFIER_OUTBOX_SIZE")
+        .default("100000"),
+    OptionSpec::new("backlog", "what becomes of failures that are there at the first start: skip, as the original does, or report")
+        .kind(OptionKind::Choice(&["skip", "report"]))
+        .env("NOTIFIER_BACKLOG")
+        .default("skip"),
+    OptionSpec::new("log-timeout", "how long finding and storing a failure's logs may take; the report then goes without them")
+        .kind(OptionKind::Duration)
+        .env("NOTIFIER_LOG_TIMEOUT")
+        .default("15s"),
+    OptionSpec::new("shutdown-timeout", "after SIGTERM or SIGINT, how long what is in flight may take to finish")
+        .kind(OptionKind::Duration)
+        .env("NOTIFIER_SHUTDOWN_TIMEOUT")
+        .default("8s"),
+];
+
+/// The options of the HTTP interface and of the logs.
+pub const SERVICE_OPTIONS: &[OptionSpec] = &[
+    OptionSpec::new("listen", "address of the HTTP interface, HOST:PORT or :PORT; off unless set, here or as PORT in the environment")
+        .env("COMPLAINER_LISTEN"),
+    OptionSpec::new("pprof", "who may use /debug/pprof/: nobody, programs on this host, or everybody")
+        .kind(OptionKind::Choice(&["off", "loopback", "on"]))
+        .env("NOTIFIER_PPROF")
+        .default("loopback"),
+    OptionSpec::new("log.level", "error, warn, info, debug or trace; more for a part: info,source_mesos=debug")
+        .env("NOTIFIER_LOG_LEVEL")
+        .default("info"),
+    OptionSpec::new("log.format", "the form of the log on the standard error output")
+        .kind(OptionKind::Choice(&["text", "json"]))
+        .env("NOTIFIER_LOG_FORMAT")
+        .default("text"),
+];
+
+/// The values of [`WATCHER_OPTIONS`] and [`SERVICE_OPTIONS`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WatcherSettings {
+    /// The watcher's name.
+    pub name: String,
+    /// How it reads labels.
+    pub grammar: LabelGrammar,
+    /// Which frameworks it reports.
+    pub filter: FrameworkFilter,
+    /// The reporters to use, each once, in the order given.
+    pub reporters: Vec<String>,
+    /// The uploader to use.
+    pub uploader: String,
+    /// The file the settings came from.
+    pub config: Option<PathBuf>,
+    /// Whether failures that are there at the first start are reported.
+    pub report_backlog: bool,
+    /// How many messages may wait, at least 1.
+    pub outbox_size: usize,
+    /// The time for a failure's logs.
+    pub log_timeout: Duration,
+    /// The time to finish after a signal.
+    pub shutdown_timeout: Duration,
+    /// The address of the HTTP interface, as given.
+    pub listen: Option<String>,
+    /// Who may profile.
+    pub pprof: PprofAccess,
+    /// What is logged.
+    pub log: log::LogSettings,
+}
+
+impl WatcherSettings {
+    /// Reads the values.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](notifiers::ErrorKind::Config) if an expression or the log level is wrong.
+    pub fn read(p: &ProgramSettings) -> Result<Self> {
+        let grammar = LabelGrammar::new(p.text("name"))
+            .with_prefix(p.text("label-prefix"))
+            .with_implicit_default(p.bool("default"));
+        let mut reporters: Vec<String> = Vec::new();
+        for name in p.list("reporters") {
+            if !reporters.iter().any(|r| r == name) {
+                reporters.push(name.to_owned());
+            }
+        }
+        Ok(Self {
+            name: p.text("name").to_owned(),
+            grammar,
+            filter: FrameworkFilter::new(p.all("framework-allow"), p.all("framework-deny"))?,
+            reporters,
+            uploader: p.text("uploader").to_owned(),
+            config: p.get("config").map(PathBuf::from),
+            report_backlog: p.text("backlog") == "report",
+            outbox_size: p
+                .integer("outbox-size")
+                .map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX).max(1)),
+            log_timeout: p.duration("log-timeout").unwrap_or_default(),
+            shutdown_timeout: p.duration("shutdown-timeout").unwrap_or_default(),
+            listen: p.get("listen").map(str::to_owned),
+            pprof: PprofAccess::from_word(p.text("pprof")),
+            log: log::LogSettings::new(p.text("log.level"), p.text("log.format"))?,
+        })
+    }
+}
+
+impl Cli {
+    /// The command line of a watcher: [`WATCHER_OPTIONS`], [`SERVICE_OPTIONS`], the
+    /// options of the shared HTTP client, of every reporter and uploader of this
+    /// build, and the checks that go with them. Add the source's own.
+    ///
+    /// ```
+    /// use notifier_runtime::Cli;
+    /// let cli = Cli::watcher("cron-watcher", "1.0.0", "Tells of failed cron jobs.");
+    /// assert!(cli.help().contains("-slack.hook_url"));
+    /// ```
+    #[must_use]
+    pub fn watcher(name: &'static str, version: &'static str, about: &'static str) -> Self {
+        registry::declare(
+            Self::new(name, version, about)
+                .program("Watcher", WATCHER_OPTIONS)
+                .program("HTTP interface and log", SERVICE_OPTIONS)
+                .program(
+                    "Requests to other services",
+                    notifiers::http::OPTIONS.options,
+                )
+                .port_for("listen")
+                .require(&["uploader", "reporters"])
+                .check(check),
+        )
+    }
+}
+
+fn check(parsed: &Parsed, problems: &mut Problems) {
+    let p = &parsed.program;
+    if let Err(e) = WatcherSettings::read(p) {
+        problems.push(e.report().to_string());
+    }
+    if let Some(address) = p.get("listen")
+        && let Err(why) = crate::http::parse_listen(address)
+    {
+        problems.push(format!("listen: {why}"));
+    }
+    if p.integer("outbox-size") == Some(0) {
+        problems.push("outbox-size: at least 1 message must be able to wait");
+    }
+    if !p.list("label-urls.allow").is_empty() {
+        let http = parsed.backend(notifiers::http::OPTIONS).instance("");
+        if let Err(e) = notifiers::http::HttpSettings::read(&http) {
+            problems.push(e.report().to_string());
+        }
+    }
+}
+
+/// The options of `mesos-watcher` itself.
+#[cfg(feature = "mesos")]
+pub const MESOS_WATCHER_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
+    "masters",
+    "addresses of the Mesos masters, http://host:port, separated by commas",
+)
+.kind(OptionKind::List)
+.env("COMPLAINER_MASTERS")];
+
+#[cfg(feature = "mesos")]
+impl Cli {
+    /// The command line of `mesos-watcher`. It is declared here because `notifierctl`
+    /// checks its files and prints its options too.
+    #[must_use]
+    pub fn mesos_watcher(version: &'static str) -> Self {
+        Self::watcher(
+            "mesos-watcher",
+            version,
+            "Tells the right people when a task dies on Apache Mesos. Takes the command line, \
+             the environment, the labels and the templates of Complainer 1.7.0.",
+        )
+        .program("Mesos", MESOS_WATCHER_OPTIONS)
+        .section("Source mesos", notifiers::mesos::OPTIONS)
+        .require(&["masters"])
+    }
+}

@@ -1,0 +1,85 @@
+//! How the suite reaches a reporter and the service behind it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use notifier_core::{Reporter, Settings};
+
+/// How the service behaves from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scenario {
+    /// It takes every message.
+    Deliver,
+    /// It asks to slow down, for this long: HTTP 429, SMTP 421.
+    RateLimited {
+        /// The wait it asks for, where it has a way to say so.
+        after: Option<Duration>,
+    },
+    /// It certainly takes no message now, but will: connection refused, HTTP 503, a full disk.
+    Unavailable,
+    /// It refuses this message for good: HTTP 400.
+    Refuse,
+    /// It refuses everything for this destination for good: a revoked token.
+    RefuseDestination,
+    /// It takes the whole request and breaks the connection without an answer.
+    CutAfterBody,
+    /// It takes the whole request and never answers.
+    Hang,
+}
+
+type Received = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// A service made ready for one case.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Setup {
+    /// The settings that lead to it.
+    pub settings: Settings,
+    received: Option<Received>,
+}
+
+impl Setup {
+    /// A service that these settings lead to.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            received: None,
+        }
+    }
+
+    /// How to ask for the messages that arrived since it was made ready, one text each. A
+    /// service that drops doubles shows them once.
+    #[must_use]
+    pub fn with_received(mut self, f: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.received = Some(Arc::new(f));
+        self
+    }
+
+    /// The messages that arrived, if that can be asked.
+    pub fn received(&self) -> Option<Vec<String>> {
+        self.received.as_ref().map(|f| f())
+    }
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reporter with the service behind it, as the suite needs them.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// The reporter.
+    fn reporter(&self) -> Arc<dyn Reporter>;
+
+    /// Makes the service behave so, with nothing received yet. `None`: it cannot, and
+    /// the case is skipped. [`Scenario::Deliver`] must be possible.
+    async fn prepare(&self, scenario: Scenario) -> Option<Setup>;
+
+    /// Values that must be seen nowhere: those of the settings' secret options.
+    fn secrets(&self) -> Vec<String>;
+}
