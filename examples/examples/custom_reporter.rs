@@ -41,7 +41,9 @@ impl Reporter for Pager {
     }
 
     fn destination(&self, settings: &Settings) -> Result<Option<Destination>> {
-        Ok(settings.get("number").map(|n| Destination::new(OPTIONS.name, [n], n)))
+        Ok(settings
+            .get("number")
+            .map(|n| Destination::new(OPTIONS.name, [n], n)))
     }
 
     async fn report(&self, report: &Report, opts: &ReportOptions<'_>) -> Result<Receipt> {
@@ -76,7 +78,9 @@ async fn main() -> Result<()> {
         templates: MessageTemplates::compile(&settings, "format", Markup::Plain)?,
         calls: AtomicU32::new(0),
     };
-    let engine = Engine::builder("default").reporter_with(settings, pager).build()?;
+    let engine = Engine::builder("default")
+        .reporter_with(settings, pager)
+        .build()?;
 
     // The task's own labels say who else is paged, and add a hint to the text.
     let failure = FailureRecord::new("web.1", "web", "TASK_FAILED", Timestamp::UNIX_EPOCH)
@@ -86,8 +90,16 @@ async fn main() -> Result<()> {
     engine.submit(&failure).await?;
 
     let summary = engine
-        .run(async { while engine.stats().delivered < 2 { tokio::time::sleep(std::time::Duration::from_millis(20)).await } })
+        .run(async {
+            while engine.stats().delivered < 2 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await
+            }
+        })
         .await?;
-    println!("delivered {}, retried {}", summary.delivered, engine.stats().retries);
+    println!(
+        "delivered {}, retried {}",
+        summary.delivered,
+        engine.stats().retries
+    );
     Ok(())
 }

@@ -56,13 +56,20 @@ impl Source for CronSource {
         "cron"
     }
 
-    fn events(self: Box<Self>, _cursor: Option<serde_json::Value>) -> BoxStream<'static, Result<Batch>> {
+    fn events(
+        self: Box<Self>,
+        _cursor: Option<serde_json::Value>,
+    ) -> BoxStream<'static, Result<Batch>> {
         stream::iter(self.looks)
             .map(|jobs| {
-                let failed: Vec<FailureRecord> =
-                    jobs.iter().filter(|j| j.exit != 0).map(FailureRecord::from_failure).collect();
+                let failed: Vec<FailureRecord> = jobs
+                    .iter()
+                    .filter(|j| j.exit != 0)
+                    .map(FailureRecord::from_failure)
+                    .collect();
                 let count = failed.len();
-                Ok(Batch::new(failed).with_ack(move || println!("{count} kept, the scheduler may forget them")))
+                Ok(Batch::new(failed)
+                    .with_ack(move || println!("{count} kept, the scheduler may forget them")))
             })
             .boxed()
     }
@@ -83,11 +90,21 @@ async fn main() -> Result<()> {
     let reporter = Arc::new(MemoryReporter::new());
     let source = CronSource {
         // The second look lists `backup` again: it is told once.
-        looks: vec![vec![job("backup", 1), job("rotate", 0)], vec![job("backup", 1), job("report", 2)]],
+        looks: vec![
+            vec![job("backup", 1), job("rotate", 0)],
+            vec![job("backup", 1), job("report", 2)],
+        ],
     };
-    let engine = Engine::builder("default").reporter(Arc::clone(&reporter)).source(source).build()?;
+    let engine = Engine::builder("default")
+        .reporter(Arc::clone(&reporter))
+        .source(source)
+        .build()?;
     engine
-        .run(async { while reporter.texts().len() < 2 { tokio::time::sleep(Duration::from_millis(5)).await } })
+        .run(async {
+            while reporter.texts().len() < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await
+            }
+        })
         .await?;
     for text in reporter.texts() {
         println!("{text}");

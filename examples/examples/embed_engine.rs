@@ -22,10 +22,20 @@ async fn main() -> Result<()> {
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn({
         let engine = engine.clone();
-        async move { engine.run(async { stopped.await.ok(); }).await }
+        async move {
+            engine
+                .run(async {
+                    stopped.await.ok();
+                })
+                .await
+        }
     });
 
-    for (id, framework) in [("load.1", "batch"), ("load.2", "batch-dev"), ("web.1", "web")] {
+    for (id, framework) in [
+        ("load.1", "batch"),
+        ("load.2", "batch-dev"),
+        ("web.1", "web"),
+    ] {
         let mut failure = FailureRecord::new(id, id, "TASK_FAILED", Timestamp::UNIX_EPOCH);
         failure.framework = framework.into();
         println!("{id}: {:?}", engine.explain(&failure).routes);
@@ -33,7 +43,9 @@ async fn main() -> Result<()> {
     }
 
     stop.send(()).ok();
-    let summary = running.await.map_err(|e| notifiers::Error::internal(e.to_string()))??;
+    let summary = running
+        .await
+        .map_err(|e| notifiers::Error::internal(e.to_string()))??;
     println!("{:?}", reporter.texts());
     println!("delivered {}, open {}", summary.delivered, summary.open);
     Ok(())

@@ -13,8 +13,17 @@ fn main() -> Result<()> {
     )
     .map_err(|e| notifiers::Error::config(e.to_string()))?;
     let report = Report::failure(failure)
-        .with_links(Links::new("http://10.0.0.7:5051/stdout", "http://10.0.0.7:5051/stderr"))
-        .with_config(|key| if key == "mentions" { "@core".into() } else { String::new() });
+        .with_links(Links::new(
+            "http://10.0.0.7:5051/stdout",
+            "http://10.0.0.7:5051/stderr",
+        ))
+        .with_config(|key| {
+            if key == "mentions" {
+                "@core".into()
+            } else {
+                String::new()
+            }
+        });
 
     let template = r#"*{{ .failure.Name }}* died on {{ .failure.Slave }} after {{ .failure.Finished.Sub .failure.Started }} <{{ .stderrURL }}|why> {{ config "mentions" }}"#;
     println!("plain: {}", render_once(template, Markup::Plain, &report)?);

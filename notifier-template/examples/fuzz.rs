@@ -172,7 +172,7 @@ fn fuzz(seed: u64, seconds: u64) -> Report {
     let mut report = Report::default();
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
-        let mut source = if rng.u8(..8) == 0 {
+        let mut source = if rng.u8(..3) == 0 {
             generator.template()
         } else {
             kept[rng.usize(..kept.len())].clone()
@@ -185,13 +185,25 @@ fn fuzz(seed: u64, seconds: u64) -> Report {
             source.clear();
         }
         let escape = &escapes[rng.usize(..escapes.len())];
-        let started = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            engine
-                .parse("fuzz", &source)
-                .and_then(|template| template.render_escaped(&context, escape))
-        }));
-        let took = started.elapsed();
+        let mut took = Duration::MAX;
+        let mut run = || {
+            let started = Instant::now();
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                engine
+                    .parse("fuzz", &source)
+                    .and_then(|template| template.render_escaped(&context, escape))
+            }));
+            took = took.min(started.elapsed());
+            (result, took)
+        };
+        // A busy machine makes anything slow once.
+        let (mut result, mut took) = run();
+        for _ in 0..4 {
+            if took < SLOW / 4 {
+                break;
+            }
+            (result, took) = run();
+        }
         report.executions += 1;
         match &result {
             Err(_) => {

@@ -12,6 +12,7 @@ use notifier_testkit::{
     mesos::{Death, ExecutorKind, FakeCluster, Stream, TaskHandle, TaskSpec},
     slack::{FakeSlack, SlackMessage, SlackReply},
 };
+use notifiers::http::{Answer, HttpClient};
 
 /// The template that the demo's messages are written with.
 pub(crate) const FORMAT: &str = "*{{ .failure.Name }}* died ({{ .failure.State }}) on {{ .failure.Slave }} after {{ .failure.Finished.Sub .failure.Started }}: <{{ .stderrURL }}|stderr>{{ with config \"mentions\" }} {{ . }}{{ end }}";
@@ -20,6 +21,7 @@ pub(crate) const FORMAT: &str = "*{{ .failure.Name }}* died ({{ .failure.State }
 pub(crate) struct Stage {
     cluster: FakeCluster,
     slack: FakeSlack,
+    http: HttpClient,
     folder: PathBuf,
     file: PathBuf,
     started: Instant,
@@ -29,13 +31,22 @@ pub(crate) struct Stage {
 impl Stage {
     /// Sets the stage.
     pub(crate) async fn new() -> std::io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("mesos-watcher-demo-{}", std::process::id()));
+        let http = HttpClient::new().map_err(std::io::Error::other)?;
+        let folder =
+            std::env::temp_dir().join(format!("mesos-watcher-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let file = folder.join("failures.log");
         std::fs::write(&file, "")?;
         Ok(Self {
-            cluster: FakeCluster::builder().name("demo").masters(2).agents(3).start().await?,
+            cluster: FakeCluster::builder()
+                .name("demo")
+                .work_dir("/mesos")
+                .masters(2)
+                .agents(3)
+                .start()
+                .await?,
             slack: FakeSlack::start().await?,
+            http,
             folder,
             file,
             started: Instant::now(),
@@ -65,9 +76,15 @@ impl Stage {
         self.say("The watcher runs as it would on yours:");
         self.say("");
         for (i, arg) in self.command_line().iter().enumerate() {
-            let lead = if i == 0 { "mesos-watcher " } else { "              " };
+            let lead = if i == 0 {
+                "mesos-watcher "
+            } else {
+                "              "
+            };
             let arg = match arg.split_once('=') {
-                Some((flag, _)) if flag == "-slack.hook_url" => format!("{flag}=https://hooks.slack.com/services/…"),
+                Some((flag, _)) if flag == "-slack.hook_url" => {
+                    format!("{flag}=https://hooks.slack.com/services/…")
+                }
                 Some((flag, value)) if value.contains([' ', '#']) => format!("{flag}='{value}'"),
                 _ => arg.clone(),
             };
@@ -80,13 +97,25 @@ impl Stage {
     /// Kills tasks in several ways and shows who hears about it.
     pub(crate) async fn play(&self) -> Tally {
         // The first look at a cluster is the baseline: what died before is not news.
-        self.cluster.wait_for_polls(2, Duration::from_secs(10)).await;
+        self.cluster
+            .wait_for_polls(2, Duration::from_secs(10))
+            .await;
         let mut seen = Seen::default();
 
         let web = self.task("web.front.1", |t| t.image("shop/web:4.2"));
-        self.scene(&mut seen, "web.front exits with status 3. It has no labels, so the defaults hold.", || {
-            self.die(&web, Death::failed().exit(3), "thread 'main' panicked: no more disk");
-        }, 1, 1)
+        self.scene(
+            &mut seen,
+            "web.front exits with status 3. It has no labels, so the defaults hold.",
+            || {
+                self.die(
+                    &web,
+                    Death::failed().exit(3),
+                    "thread 'main' panicked: no more disk",
+                );
+            },
+            1,
+            1,
+        )
         .await;
 
         let pay = self.task("payments.api.1", |t| {
@@ -101,23 +130,40 @@ impl Stage {
         .await;
 
         let pod = self.task("nightly.report.1", |t| {
-            t.executor(ExecutorKind::Pod).label("complainer_slack_channel", "#data")
+            t.executor(ExecutorKind::Pod)
+                .label("complainer_slack_channel", "#data")
         });
         self.scene(&mut seen, "A task of a pod dies. Its executor is not named like the task; the logs are found all the same.", || {
             self.die(&pod, Death::out_of_memory(), "java.lang.OutOfMemoryError: Java heap space");
         }, 1, 1)
         .await;
 
-        let quiet = self.task("experiment.1", |t| t.label("complainer_slack_instances", ""));
-        self.scene(&mut seen, "experiment dies. Its labels ask for no Slack message: only the file hears of it.", || {
-            self.die(&quiet, Death::failed().exit(1), "assertion failed");
-        }, 0, 1)
+        let quiet = self.task("experiment.1", |t| {
+            t.label("complainer_slack_instances", "")
+        });
+        self.scene(
+            &mut seen,
+            "experiment dies. Its labels ask for no Slack message: only the file hears of it.",
+            || {
+                self.die(&quiet, Death::failed().exit(1), "assertion failed");
+            },
+            0,
+            1,
+        )
         .await;
 
-        let evil = self.task("evil.1", |t| t.name("<!channel> & <https://evil.example|click>"));
-        self.scene(&mut seen, "A task with a hostile name dies. It alerts nobody: data is escaped, see the JSON.", || {
-            self.die(&evil, Death::failed().exit(66), "…");
-        }, 1, 1)
+        let evil = self.task("evil.1", |t| {
+            t.name("<!channel> & <https://evil.example|click>")
+        });
+        self.scene(
+            &mut seen,
+            "A task with a hostile name dies. It alerts nobody: data is escaped, see the JSON.",
+            || {
+                self.die(&evil, Death::failed().exit(66), "…");
+            },
+            1,
+            1,
+        )
         .await;
 
         let busy = self.task("cache.1", |t| t);
@@ -128,10 +174,16 @@ impl Stage {
         .await;
 
         let over = self.task("search.1", |t| t);
-        self.scene(&mut seen, "The leading master dies, another takes over, and a task fails meanwhile.", || {
-            self.die(&over, Death::failed().exit(2), "index corrupted");
-            self.cluster.failover();
-        }, 1, 1)
+        self.scene(
+            &mut seen,
+            "The leading master dies, another takes over, and a task fails meanwhile.",
+            || {
+                self.die(&over, Death::failed().exit(2), "index corrupted");
+                self.cluster.failover();
+            },
+            1,
+            1,
+        )
         .await;
         self.cluster.settle();
 
@@ -158,14 +210,20 @@ impl Stage {
         let _ = std::fs::remove_dir_all(&self.folder);
         self.say("");
         self.say(&self.bold(&format!(
-            "{} tasks died: {} Slack messages, {} lines in the file, {} missing, {} twice.",
+            "{} tasks died: {} Slack messages, {} records in the file, {} missing, {} twice.",
             tally.deaths, tally.slack, tally.file, tally.missing, tally.twice
         )));
         self.say("");
         self.say("Point it at your own cluster:");
-        self.say(&self.dim("  mesos-watcher -masters=http://MASTER:5050 -uploader=noop -reporters=file"));
+        self.say(
+            &self.dim("  mesos-watcher -masters=http://MASTER:5050 -uploader=noop -reporters=file"),
+        );
         self.say("Preview a template:");
-        self.say(&self.dim("  notifierctl render --failure FILE.json --template '{{ .failure.Name }} died'"));
+        self.say(
+            &self.dim(
+                "  notifierctl render --failure FILE.json --template '{{ .failure.Name }} died'",
+            ),
+        );
         self.say("Every flag, variable and label:");
         self.say(&self.dim("  mesos-watcher -help"));
     }
@@ -173,26 +231,44 @@ impl Stage {
     fn task(&self, id: &str, more: impl FnOnce(TaskSpec) -> TaskSpec) -> TaskHandle {
         let name = id.rsplit_once('.').map_or(id, |(name, _)| name);
         let started = now() - 3725.0;
-        self.cluster.launch(more(TaskSpec::new(id).name(name).image("demo/app:1").started_at(started)))
+        self.cluster.launch(more(
+            TaskSpec::new(id)
+                .name(name)
+                .image("demo/app:1")
+                .started_at(started),
+        ))
     }
 
     fn die(&self, task: &TaskHandle, death: Death, last_words: &str) {
-        self.cluster.set_log(task, Stream::Stderr, format!("{last_words}\n").into_bytes());
-        self.cluster.set_log(task, Stream::Stdout, b"started\n".to_vec());
+        self.cluster
+            .set_log(task, Stream::Stderr, format!("{last_words}\n").into_bytes());
+        self.cluster
+            .set_log(task, Stream::Stdout, b"started\n".to_vec());
         self.cluster.fail(task, death);
     }
 
     /// Plays one scene, and waits until everybody who should has heard of it.
-    async fn scene(&self, seen: &mut Seen, title: &str, act: impl FnOnce(), slack: usize, file: usize) {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+    async fn scene(
+        &self,
+        seen: &mut Seen,
+        title: &str,
+        act: impl FnOnce(),
+        slack: usize,
+        file: usize,
+    ) {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
         self.say("");
         let at = self.started.elapsed().as_secs();
-        self.say(&format!("{} {}", self.dim(&format!("{at:>3}s")), self.paint("1;31", title)));
+        self.say(&format!(
+            "{} {}",
+            self.dim(&format!("{at:>3}s")),
+            self.paint("1;31", title)
+        ));
         act();
         seen.expect(slack, file);
         let until = Instant::now() + Duration::from_secs(15);
         while Instant::now() < until {
-            self.show(seen);
+            self.show(seen).await;
             if seen.is_complete() {
                 break;
             }
@@ -204,27 +280,56 @@ impl Stage {
     }
 
     /// Shows what has arrived since the last look.
-    fn show(&self, seen: &mut Seen) {
-        for m in self.slack.received().iter().skip(seen.slack) {
-            self.show_slack(m);
+    async fn show(&self, seen: &mut Seen) {
+        for m in self
+            .slack
+            .received()
+            .iter()
+            .filter(|m| m.posted)
+            .skip(seen.slack)
+        {
+            self.show_slack(m).await;
             seen.message(m);
         }
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
         for line in text[seen.file_bytes.min(text.len())..].lines() {
+            // The addresses below it are those that were shown already.
             if line.starts_with("Task ") {
                 seen.file += 1;
+                self.say(&format!(
+                    "     {} {}",
+                    self.paint("33", "file "),
+                    visible(line)
+                ));
             }
-            self.say(&format!("     {} {}", self.paint("33", "file "), self.dim(&visible(line))));
         }
         seen.file_bytes = text.len();
     }
 
-    fn show_slack(&self, m: &SlackMessage) {
+    async fn show_slack(&self, m: &SlackMessage) {
         let channel = m.channel.as_deref().unwrap_or("?");
         let (words, links) = read_markup(&m.text);
-        self.say(&format!("     {} {} {}", self.paint("36", "slack"), self.paint("1;36", channel), self.bold(&visible(&words))));
+        self.say(&format!(
+            "     {} {} {}",
+            self.paint("36", "slack"),
+            self.paint("1;36", channel),
+            self.bold(&visible(&words))
+        ));
         for (url, label) in links {
-            self.say(&format!("           {label} {}", self.paint("4;34", &visible(&url))));
+            self.say(&format!(
+                "           {label} {}",
+                self.paint("4;34", &visible(&url))
+            ));
+            // What a reader would see behind the link.
+            let log = match self.http.get(&url).send().await.and_then(Answer::success) {
+                Ok(answer) => answer.text().lines().last().unwrap_or_default().to_owned(),
+                Err(e) => e.to_string(),
+            };
+            self.say(&format!(
+                "           {} {}",
+                " ".repeat(label.len()),
+                self.paint("32", &visible(&log))
+            ));
         }
         self.say(&self.dim(&format!("           {}", visible(&m.payload.to_string()))));
     }
@@ -235,7 +340,11 @@ impl Stage {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn bold(&self, text: &str) -> String {
@@ -311,7 +420,9 @@ fn read_markup(text: &str) -> (String, Vec<(String, String)>) {
         words.push_str(&rest[..start]);
         rest = &rest[start + 1..];
         let Some(end) = rest.find('>') else { break };
-        let (url, label) = rest[..end].split_once('|').unwrap_or((&rest[..end], "link"));
+        let (url, label) = rest[..end]
+            .split_once('|')
+            .unwrap_or((&rest[..end], "link"));
         words.push_str(label);
         links.push((unescape(url), label.to_owned()));
         rest = &rest[end + 1..];
@@ -321,22 +432,34 @@ fn read_markup(text: &str) -> (String, Vec<(String, String)>) {
 }
 
 fn unescape(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
 }
 
 /// A text without control characters.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the terminal's own wish, and no setting of ours")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the terminal's own wish, and no setting of ours"
+)]
 fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the fake cluster's tasks need a time to start at")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the fake cluster's tasks need a time to start at"
+)]
 fn now() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -347,6 +470,9 @@ mod tests {
     fn markup_is_read_for_a_terminal() {
         let (words, links) = read_markup("*a &lt;b&gt;* died: <http://h/x?a=1&amp;b=2|stderr> @x");
         assert_eq!(words, "a <b> died: stderr @x");
-        assert_eq!(links, [("http://h/x?a=1&b=2".to_owned(), "stderr".to_owned())]);
+        assert_eq!(
+            links,
+            [("http://h/x?a=1&b=2".to_owned(), "stderr".to_owned())]
+        );
     }
 }

@@ -11,8 +11,8 @@ use notifiers::{
     Engine, Result, SystemClock,
     engine::{Summary, Timing},
     jiff::tz::TimeZone,
-    mesos::{Backlog, MesosBuilder, MesosLogLocator, MesosSource, OPTIONS},
     memory::MemoryOutbox,
+    mesos::{Backlog, MesosBuilder, MesosLogLocator, MesosSource, OPTIONS},
 };
 
 use crate::demo::Stage;
@@ -26,26 +26,42 @@ fn source(parsed: &Parsed) -> Result<(MesosSource, MesosLogLocator)> {
     let masters = parsed.program.list("masters");
     if masters.is_empty() {
         // Told already: it is required.
-        return MesosBuilder::from_settings(["http://unset"], &parsed.backend(OPTIONS).instance(""), Arc::new(SystemClock))?.build();
+        return MesosBuilder::from_settings(
+            ["http://unset"],
+            &parsed.backend(OPTIONS).instance(""),
+            Arc::new(SystemClock),
+        )?
+        .build();
     }
     let backlog = match parsed.program.text("backlog") {
         "report" => Backlog::Report,
         _ => Backlog::Skip,
     };
-    MesosBuilder::from_settings(masters, &parsed.backend(OPTIONS).instance(""), Arc::new(SystemClock))?
-        .backlog(backlog)
-        .build()
+    MesosBuilder::from_settings(
+        masters,
+        &parsed.backend(OPTIONS).instance(""),
+        Arc::new(SystemClock),
+    )?
+    .backlog(backlog)
+    .build()
 }
 
 /// Watches until SIGTERM or SIGINT.
 pub(crate) async fn watch_until_signal(cli: Cli, context: Context) -> Result<(), Fatal> {
-    let Context { parsed, settings, masker, .. } = context;
+    let Context {
+        parsed,
+        settings,
+        masker,
+        ..
+    } = context;
     let stop = signal::shutdown()
         .map_err(|e| Fatal::new(Exit::Internal, format!("cannot wait for signals: {e}")))?;
     let stop = async move {
         stop.await;
     };
-    watch(&cli, &parsed, &settings, &masker, stop).await.map(|_| ())
+    watch(&cli, &parsed, &settings, &masker, stop)
+        .await
+        .map(|_| ())
 }
 
 async fn watch(
@@ -101,7 +117,12 @@ async fn watch(
         server.stop().await;
     }
     let summary = summary?;
-    tracing::info!(delivered = summary.delivered, dead = summary.dead, open = summary.open, "stopped");
+    tracing::info!(
+        delivered = summary.delivered,
+        dead = summary.dead,
+        open = summary.open,
+        "stopped"
+    );
     Ok(summary)
 }
 
@@ -113,7 +134,10 @@ pub(crate) fn demo_if_asked(cli: &Cli) -> Option<ExitCode> {
         return None;
     }
     let result = if args.len() > 1 {
-        Err(Fatal::new(Exit::Usage, "-demo takes no other flags: it shows the command line that it runs".to_owned()))
+        Err(Fatal::new(
+            Exit::Usage,
+            "-demo takes no other flags: it shows the command line that it runs".to_owned(),
+        ))
     } else {
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -131,7 +155,10 @@ async fn demo(cli: &Cli) -> Result<Exit, Fatal> {
     let io = |e: std::io::Error| Fatal::new(Exit::Io, format!("cannot set up the demo: {e}"));
     let stage = Stage::new().await.map_err(io)?;
     let args = stage.command_line();
-    let parsed = match cli.parse(args.iter().map(Into::into), &Env::from_pairs::<_, &str, &str>([])) {
+    let parsed = match cli.parse(
+        args.iter().map(Into::into),
+        &Env::from_pairs::<_, &str, &str>([]),
+    ) {
         Ok(Invocation::Run(parsed)) => parsed,
         Ok(Invocation::Print(_)) => return Ok(Exit::Internal),
         Err(problems) => return Err(problems.into()),
@@ -155,7 +182,13 @@ async fn demo(cli: &Cli) -> Result<Exit, Fatal> {
     };
     let (summary, tally) = tokio::join!(watching, playing);
     summary?;
-    let Some(tally) = tally else { return Ok(Exit::Ok) };
+    let Some(tally) = tally else {
+        return Ok(Exit::Ok);
+    };
     stage.close(&tally);
-    Ok(if tally.missing + tally.twice == 0 { Exit::Ok } else { Exit::Internal })
+    Ok(if tally.missing + tally.twice == 0 {
+        Exit::Ok
+    } else {
+        Exit::Internal
+    })
 }

@@ -2,7 +2,6 @@
 //! logs all it can, in both forms, while messages succeed and fail in every way.
 //! None of them may be seen anywhere.
 
-#[expect(dead_code, reason = "each test uses a part of it")]
 mod support;
 
 use std::{fmt::Write, time::Duration};
@@ -60,12 +59,21 @@ const LABELS: &[&str] = &[
 fn forms(secret: &str) -> Vec<String> {
     const A: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     // In base64 at each of the three offsets, without what depends on the neighbours.
-    let mut out = vec![secret.to_owned(), secret.bytes().fold(String::new(), |mut s, b| {
-        if b.is_ascii_alphanumeric() { s.push(char::from(b)) } else { let _ = write!(s, "%{b:02X}"); }
-        s
-    })];
+    let mut out = vec![
+        secret.to_owned(),
+        secret.bytes().fold(String::new(), |mut s, b| {
+            if b.is_ascii_alphanumeric() {
+                s.push(char::from(b))
+            } else {
+                let _ = write!(s, "%{b:02X}");
+            }
+            s
+        }),
+    ];
     for offset in 0..3usize {
-        let bytes: Vec<u8> = std::iter::repeat_n(0, offset).chain(secret.bytes()).collect();
+        let bytes: Vec<u8> = std::iter::repeat_n(0, offset)
+            .chain(secret.bytes())
+            .collect();
         let whole = &bytes[..bytes.len() / 3 * 3];
         let text: String = whole
             .chunks(3)
@@ -83,7 +91,7 @@ fn forms(secret: &str) -> Vec<String> {
 struct Plants(Vec<String>);
 
 impl Plants {
-    fn new(&mut self, kind: &str) -> String {
+    fn plant(&mut self, kind: &str) -> String {
         let secret = format!("S3cr3t{kind}{:03}x9Zq", self.0.len());
         self.0.push(secret.clone());
         secret
@@ -94,7 +102,10 @@ impl Plants {
             for form in forms(secret) {
                 if let Some(at) = text.find(&form) {
                     let from = text[..at].rfind('\n').map_or(0, |n| n + 1);
-                    panic!("{secret} is in {place}: {}", &text[from..(at + 200).min(text.len())]);
+                    panic!(
+                        "{secret} is in {place}: {}",
+                        &text[from..(at + 200).min(text.len())]
+                    );
                 }
             }
         }
@@ -110,8 +121,8 @@ async fn no_planted_secret_is_seen_anywhere() {
 
 async fn run(format: &str) {
     let mut plants = Plants(Vec::new());
-    let password = plants.new("password");
-    let agent_password = plants.new("agent");
+    let password = plants.plant("password");
+    let agent_password = plants.plant("agent");
     let cluster = FakeCluster::builder()
         .agents(2)
         .master_auth(Auth::basic("watcher", &password))
@@ -121,23 +132,25 @@ async fn run(format: &str) {
         .unwrap();
     let slack = FakeSlack::start().await.unwrap();
     // Hooks whose path holds the secret.
-    let main = plants.new("flaghook");
+    let main = plants.plant("flaghook");
     let hook = slack.hook_url(&main);
-    let label_hook = plants.new("labelhook");
-    let team_hook = slack.hook_url(&plants.new("filehook"));
+    let label_hook = plants.plant("labelhook");
+    let team_hook = slack.hook_url(&plants.plant("filehook"));
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("agent-password"), format!("{agent_password}\n")).unwrap();
-    std::fs::write(path("spare-hook"), slack.hook_url(&plants.new("reffile"))).unwrap();
+    std::fs::write(path("spare-hook"), slack.hook_url(&plants.plant("reffile"))).unwrap();
     let config = format!(
         "[reporters.slack.instances.team]\nhook_url = \"{team_hook}\"\n\
          [reporters.slack.instances.spare]\nhook_url = {{ file = \"{}\" }}\n",
         path("spare-hook").display()
     );
     std::fs::write(path("watcher.toml"), config).unwrap();
-    let env_dsn = plants.new("envdsn");
+    let env_dsn = plants.plant("envdsn");
 
-    let master = cluster.master_url(0).replace("http://", &format!("http://watcher:{password}@"));
+    let master = cluster
+        .master_url(0)
+        .replace("http://", &format!("http://watcher:{password}@"));
     let flags: Vec<String> = vec![
         format!("-masters={master}"),
         "-uploader=noop".into(),
@@ -162,7 +175,11 @@ async fn run(format: &str) {
         ("HIPCHAT_TOKEN", env_dsn.as_str()),
     ];
     let watcher = Watcher::start(&flags, &env);
-    assert!(cluster.wait_for_polls(2, WAIT).await, "{}", watcher.stderr());
+    assert!(
+        cluster.wait_for_polls(2, WAIT).await,
+        "{}",
+        watcher.stderr()
+    );
 
     let scripts = [
         SlackReply::word(403, "invalid_token"),
@@ -186,7 +203,7 @@ async fn run(format: &str) {
         for key in LABELS {
             if plants.0.len() < 60 {
                 count += 1;
-                spec = spec.label(*key, plants.new("label"));
+                spec = spec.label(*key, plants.plant("label"));
             }
         }
         spec = match i % 3 {
@@ -194,14 +211,21 @@ async fn run(format: &str) {
             1 => spec.label("complainer_slack_instances", "default,team,spare"),
             // A label that is no URL, and one that may not be reached.
             _ => spec
-                .label("complainer_slack_hook_url", plants.new("nourl"))
+                .label("complainer_slack_hook_url", plants.plant("nourl"))
                 .label("complainer_slack_instances", "default,bad")
-                .label("complainer_slack_instance_bad_hook_url", format!("http://169.254.169.254/{}", plants.new("metadata"))),
+                .label(
+                    "complainer_slack_instance_bad_hook_url",
+                    format!("http://169.254.169.254/{}", plants.plant("metadata")),
+                ),
         };
         let task = cluster.launch(spec);
         cluster.fail(&task, Death::failed().message("boom"));
     }
-    assert!(plants.0.len() >= 50 && count >= 37, "{} planted", plants.0.len());
+    assert!(
+        plants.0.len() >= 50 && count >= 37,
+        "{} planted",
+        plants.0.len()
+    );
     // The cluster fails in its own ways too.
     cluster.master(0).next(Action::html(502));
     cluster.master(0).next(Action::garbage());
@@ -213,19 +237,41 @@ async fn run(format: &str) {
 
     let ended = watcher.stop().await;
     assert!(ended.status.success(), "{}", ended.stderr);
-    assert!(ended.stderr.contains(if format == "json" { "\"TRACE\"" } else { "TRACE" }), "traces are on");
-    let messages: Vec<String> = slack.received().iter().map(|m| m.payload.to_string()).collect();
-    assert!(messages.len() >= 10, "{} messages\n{}", messages.len(), ended.stderr);
+    assert!(
+        ended.stderr.contains(if format == "json" {
+            "\"TRACE\""
+        } else {
+            "TRACE"
+        }),
+        "traces are on"
+    );
+    let messages: Vec<String> = slack
+        .received()
+        .iter()
+        .map(|m| m.payload.to_string())
+        .collect();
+    assert!(
+        messages.len() >= 10,
+        "{} messages\n{}",
+        messages.len(),
+        ended.stderr
+    );
     plants.assert_absent("the log", &ended.stderr);
     plants.assert_absent("stdout", &ended.stdout);
     plants.assert_absent("a message", &messages.join("\n"));
-    plants.assert_absent("the file", &std::fs::read_to_string(path("failures.log")).unwrap());
-    assert!(messages.iter().any(|m| m.contains("***")), "labels were shown, masked");
+    plants.assert_absent(
+        "the file",
+        &std::fs::read_to_string(path("failures.log")).unwrap(),
+    );
+    assert!(
+        messages.iter().any(|m| m.contains("***")),
+        "labels were shown, masked"
+    );
 
     // Wrong settings do not tell them either.
     for wrong in ["-slack.hook_url=not-a-url-", "-mesos.token=", "-nonsense="] {
         let mut flags = flags.clone();
-        flags.push(format!("{wrong}{}", plants.new("wrong")));
+        flags.push(format!("{wrong}{}", plants.plant("wrong")));
         flags.push("-backlog=maybe".into());
         let ended = Watcher::start(&flags, &env).end(WAIT).await;
         assert_eq!(ended.status.code(), Some(64));

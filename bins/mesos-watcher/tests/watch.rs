@@ -1,6 +1,5 @@
 //! The built watcher against a fake cluster and a fake Slack.
 
-#[expect(dead_code, reason = "each test uses a part of it")]
 mod support;
 
 use std::{
@@ -25,7 +24,11 @@ fn args(list: &[&str]) -> Vec<String> {
 fn get(port: u16, path: &str) -> (String, String) {
     let mut s = TcpStream::connect(("127.0.0.1", port)).unwrap();
     s.set_read_timeout(Some(WAIT)).unwrap();
-    write!(s, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        s,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = Vec::new();
     s.read_to_end(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -34,12 +37,21 @@ fn get(port: u16, path: &str) -> (String, String) {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_dies_and_the_right_people_hear_of_it() {
-    let cluster = FakeCluster::builder().masters(2).agents(2).start().await.unwrap();
+    let cluster = FakeCluster::builder()
+        .masters(2)
+        .agents(2)
+        .start()
+        .await
+        .unwrap();
     let slack = FakeSlack::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("failures.log");
@@ -48,20 +60,38 @@ async fn a_task_dies_and_the_right_people_hear_of_it() {
 
     let (listen, hook) = (format!("127.0.0.1:{}", free_port()), slack.hook_url("main"));
     let port = listen.rsplit(':').next().unwrap().parse().unwrap();
-    let mut flags = args(&["-uploader=noop", "--reporters", "slack,file", "-default", "-mesos.interval", "200ms"]);
+    let mut flags = args(&[
+        "-uploader=noop",
+        "--reporters",
+        "slack,file",
+        "-default",
+        "-mesos.interval",
+        "200ms",
+    ]);
     flags.extend([
         format!("-masters={}", cluster.masters_flag()),
         format!("--file.name={}", log.display()),
         format!("-listen={listen}"),
     ]);
     // The environment is weaker than a flag, and as good where there is none.
-    let env = [("SLACK_HOOK_URL", hook.as_str()), ("SLACK_CHANNEL", "#env"), ("COMPLAINER_UPLOADER", "s3aws")];
+    let env = [
+        ("SLACK_HOOK_URL", hook.as_str()),
+        ("SLACK_CHANNEL", "#env"),
+        ("COMPLAINER_UPLOADER", "s3aws"),
+    ];
     let watcher = Watcher::start(&flags, &env);
-    assert!(cluster.wait_for_polls(2, WAIT).await, "{}", watcher.stderr());
+    assert!(
+        cluster.wait_for_polls(2, WAIT).await,
+        "{}",
+        watcher.stderr()
+    );
 
     assert_eq!(get(port, "/health").1, "I am mostly okay, thanks.\n");
     let version = get(port, "/version").1;
-    assert_eq!(version.trim_end(), format!("mesos-watcher (default) v{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        version.trim_end(),
+        format!("mesos-watcher (default) v{}", env!("CARGO_PKG_VERSION"))
+    );
 
     let task = cluster.launch(
         TaskSpec::new("web.1")
@@ -73,7 +103,12 @@ async fn a_task_dies_and_the_right_people_hear_of_it() {
     slack.script("main", SlackReply::rate_limited(Duration::from_secs(1)));
     cluster.fail(&task, Death::failed().exit(1));
     slack.wait_for(2, WAIT).await;
-    let mut channels: Vec<_> = slack.received().iter().filter(|m| m.posted).map(|m| m.channel.clone().unwrap()).collect();
+    let mut channels: Vec<_> = slack
+        .received()
+        .iter()
+        .filter(|m| m.posted)
+        .map(|m| m.channel.clone().unwrap())
+        .collect();
     channels.sort();
     assert_eq!(channels, ["#env", "#team"], "{}", watcher.stderr());
 
@@ -84,7 +119,11 @@ async fn a_task_dies_and_the_right_people_hear_of_it() {
         assert!(std::time::Instant::now() < until);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(get(port, "/health").1.starts_with("Something is fishy: "), "{:?}", get(port, "/health"));
+    assert!(
+        get(port, "/health").1.starts_with("Something is fishy: "),
+        "{:?}",
+        get(port, "/health")
+    );
     cluster.master(1).lead();
     while !get(port, "/health").0.contains("200") {
         assert!(std::time::Instant::now() < until);
@@ -94,10 +133,21 @@ async fn a_task_dies_and_the_right_people_hear_of_it() {
     let ended = watcher.stop().await;
     assert!(ended.status.success(), "{}", ended.stderr);
     let text = std::fs::read_to_string(&log).unwrap();
-    let url = format!("{}/files/download?path={}/stderr", cluster.agent_url(task.agent()), task.log_directory());
-    assert!(text.starts_with("Task web (web.1) died with status TASK_FAILED:\n"), "{text}");
+    let url = format!(
+        "{}/files/download?path={}/stderr",
+        cluster.agent_url(task.agent()),
+        task.log_directory()
+    );
+    assert!(
+        text.starts_with("Task web (web.1) died with status TASK_FAILED:\n"),
+        "{text}"
+    );
     assert!(text.contains(&url), "{text}\nlacks {url}");
-    assert_eq!(text.lines().count(), 3, "told once, and nothing of what was there before:\n{text}");
+    assert_eq!(
+        text.lines().count(),
+        3,
+        "told once, and nothing of what was there before:\n{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,8 +157,17 @@ async fn the_backlog_is_reported_on_demand() {
     cluster.fail(&before, Death::failed());
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("failures.log");
-    let mut flags = args(&["-uploader=noop", "-reporters=file", "-backlog=report", "-mesos.interval=100ms", "-file.format={{ .failure.ID }}{{ .nl }}"]);
-    flags.extend([format!("-masters={}", cluster.masters_flag()), format!("-file.name={}", log.display())]);
+    let mut flags = args(&[
+        "-uploader=noop",
+        "-reporters=file",
+        "-backlog=report",
+        "-mesos.interval=100ms",
+        "-file.format={{ .failure.ID }}{{ .nl }}",
+    ]);
+    flags.extend([
+        format!("-masters={}", cluster.masters_flag()),
+        format!("-file.name={}", log.display()),
+    ]);
     let watcher = Watcher::start(&flags, &[]);
     let until = std::time::Instant::now() + WAIT;
     while std::fs::read_to_string(&log).unwrap_or_default() != "before.1\n" {
@@ -125,7 +184,12 @@ async fn a_destination_that_hangs_delays_no_other_and_stops_in_time() {
     slack.script_all("main", (0..20).map(|_| SlackReply::hang()));
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("failures.log");
-    let mut flags = args(&["-uploader=noop", "-reporters=slack,file", "-mesos.interval=100ms", "-shutdown-timeout=1s"]);
+    let mut flags = args(&[
+        "-uploader=noop",
+        "-reporters=slack,file",
+        "-mesos.interval=100ms",
+        "-shutdown-timeout=1s",
+    ]);
     flags.extend([
         format!("-masters={}", cluster.masters_flag()),
         format!("-slack.hook_url={}", slack.hook_url("main")),
@@ -139,25 +203,41 @@ async fn a_destination_that_hangs_delays_no_other_and_stops_in_time() {
         cluster.fail(&task, Death::failed());
     }
     let until = std::time::Instant::now() + WAIT;
-    while std::fs::read_to_string(&log).unwrap_or_default().lines().count() < 10 {
+    while std::fs::read_to_string(&log)
+        .unwrap_or_default()
+        .lines()
+        .count()
+        < 10
+    {
         assert!(std::time::Instant::now() < until, "{}", watcher.stderr());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let ended = watcher.stop().await;
     assert!(ended.status.success(), "{}", ended.stderr);
-    assert!(ended.stderr.contains("lost"), "what is lost is said:\n{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("lost"),
+        "what is lost is said:\n{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_settings_are_told_one_line_each_and_nothing_is_started() {
-    let good = ["-masters=http://127.0.0.1:1", "-uploader=noop", "-reporters=file"];
+    let good = [
+        "-masters=http://127.0.0.1:1",
+        "-uploader=noop",
+        "-reporters=file",
+    ];
     let cases: &[(&[&str], &str)] = &[
         (&[], "masters"),
         (&["-reporters=pigeon"], "pigeon"),
         (&["-uploader=floppy"], "floppy"),
         (&["-nonsense"], "nonsense"),
         (&["-framework-whitelist=("], "("),
-        (&["-file.format={{ .failure.Name"], "file.format: parse error at 1:"),
+        (
+            &["-file.format={{ .failure.Name"],
+            "file.format: parse error at 1:",
+        ),
         (&["-file.name=/no/such/folder/x"], "/no/such/folder/x"),
         (&["-mesos.interval=fast"], "mesos.interval"),
         (&["-backlog=maybe"], "backlog"),
@@ -165,12 +245,24 @@ async fn wrong_settings_are_told_one_line_each_and_nothing_is_started() {
         (&["-default=perhaps"], "default"),
     ];
     for (wrong, word) in cases {
-        let flags = if wrong.is_empty() { args(&[]) } else { args(&[&good[..], wrong].concat()) };
+        let flags = if wrong.is_empty() {
+            args(&[])
+        } else {
+            args(&[&good[..], wrong].concat())
+        };
         let ended = Watcher::start(&flags, &[]).end(WAIT).await;
         assert_eq!(ended.status.code(), Some(64), "{wrong:?}: {}", ended.stderr);
         assert!(ended.stderr.contains(word), "{wrong:?}: {}", ended.stderr);
-        assert!(!ended.stderr.contains("watching"), "{wrong:?}: {}", ended.stderr);
-        assert!(ended.stderr.lines().count() <= 3, "{wrong:?}: {}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("watching"),
+            "{wrong:?}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.lines().count() <= 3,
+            "{wrong:?}: {}",
+            ended.stderr
+        );
     }
     let ended = Watcher::start(&args(&["-help"]), &[]).end(WAIT).await;
     assert!(ended.status.success());
@@ -179,11 +271,22 @@ async fn wrong_settings_are_told_one_line_each_and_nothing_is_started() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_shows_every_message_once_and_ends_by_itself() {
-    let ended = Watcher::start(&args(&["-demo"]), &[]).end(Duration::from_secs(120)).await;
+    let ended = Watcher::start(&args(&["-demo"]), &[])
+        .end(Duration::from_secs(120))
+        .await;
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
-    assert!(ended.stdout.contains("0 missing, 0 twice"), "{}\n{}", ended.stdout, ended.stderr);
+    assert!(
+        ended.stdout.contains("0 missing, 0 twice"),
+        "{}\n{}",
+        ended.stdout,
+        ended.stderr
+    );
     assert!(ended.stdout.contains("#payments"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("&lt;!channel&gt;"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("&lt;!channel&gt;"),
+        "{}",
+        ended.stdout
+    );
     assert!(ended.stdout.contains("(no logs: "), "{}", ended.stdout);
     assert!(!ended.stdout.contains('\x1b'), "no colour into a pipe");
 }

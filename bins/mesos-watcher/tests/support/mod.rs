@@ -10,7 +10,7 @@ use std::{
 
 /// A running watcher, ended when dropped.
 #[derive(Debug)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     child: Child,
     stderr: Arc<Mutex<Vec<u8>>>,
     stdout: Arc<Mutex<Vec<u8>>>,
@@ -19,19 +19,22 @@ pub struct Watcher {
 
 /// What a watcher left behind.
 #[derive(Debug)]
-pub struct Ended {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Watcher {
     /// Starts it with these arguments and this environment, and nothing else of ours.
-    pub fn start(args: &[String], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(args: &[String], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-watcher"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if ["COMPLAINER_", "SLACK_", "FILE_", "NOTIFIER_", "MESOS_"].iter().any(|p| name.starts_with(p)) {
+            if ["COMPLAINER_", "SLACK_", "FILE_", "NOTIFIER_", "MESOS_"]
+                .iter()
+                .any(|p| name.starts_with(p))
+            {
                 command.env_remove(&name);
             }
         }
@@ -50,44 +53,51 @@ impl Watcher {
             read(child.stdout.take().unwrap(), Arc::clone(&stdout)),
             read(child.stderr.take().unwrap(), Arc::clone(&stderr)),
         ];
-        Self { child, stderr, stdout, readers }
-    }
-
-    pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
-    }
-
-    /// Waits until the log holds a text.
-    pub async fn wait_for(&self, text: &str, timeout: Duration) {
-        let until = Instant::now() + timeout;
-        while !self.stderr().contains(text) {
-            assert!(Instant::now() < until, "no {text:?} in the log:\n{}", self.stderr());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        Self {
+            child,
+            stderr,
+            stdout,
+            readers,
         }
     }
 
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
+    }
+
     /// Sends SIGTERM and waits for the end.
-    pub async fn stop(mut self) -> Ended {
+    pub(crate) async fn stop(mut self) -> Ended {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill");
         self.end(Duration::from_secs(20)).await
     }
 
     /// Waits until it ends by itself.
-    pub async fn end(&mut self, timeout: Duration) -> Ended {
+    pub(crate) async fn end(&mut self, timeout: Duration) -> Ended {
         let until = Instant::now() + timeout;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("wait") {
                 break status;
             }
-            assert!(Instant::now() < until, "it does not end:\n{}", self.stderr());
+            assert!(
+                Instant::now() < until,
+                "it does not end:\n{}",
+                self.stderr()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         for r in self.readers.drain(..) {
             let _ = r.join();
         }
         let text = |b: &Mutex<Vec<u8>>| String::from_utf8_lossy(&b.lock().unwrap()).into_owned();
-        Ended { status, stdout: text(&self.stdout), stderr: text(&self.stderr) }
+        Ended {
+            status,
+            stdout: text(&self.stdout),
+            stderr: text(&self.stderr),
+        }
     }
 }
 
