@@ -158,7 +158,10 @@ fn core_tree() -> Result {
 /// Nothing that our crates use asks for a newer Rust than we say we need.
 fn rust_version(metadata: &Value) -> Result {
     println!("--- the Rust version");
-    let parse = |v: &str| -> Vec<u64> { v.split('.').map(|n| n.parse().unwrap_or(0)).collect() };
+    let parse = |v: &str| -> Vec<u64> {
+        let parts = v.split('.').map(|n| n.parse().unwrap_or(0));
+        parts.chain(std::iter::repeat(0)).take(3).collect()
+    };
     let own = packages(metadata)
         .find(|p| name(p) == "notifier-core")
         .and_then(|p| p["rust_version"].as_str())

@@ -177,6 +177,7 @@ pub(crate) fn fuzz(seconds: &str) -> Result {
         "--example",
         "fuzz",
         "--",
+        "1",
         seconds,
     ]);
     loud(c)
