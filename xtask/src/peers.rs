@@ -23,6 +23,11 @@ const DEBIAN: &[Peer] = &[
         used_for: "the comparison with recordings of the original",
     },
     Peer {
+        program: "ip",
+        packages: &["iproute2"],
+        used_for: "servers that need a network of their own",
+    },
+    Peer {
         program: "npm",
         packages: &["nodejs", "npm"],
         used_for: "the Slack emulator",

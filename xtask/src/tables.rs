@@ -22,7 +22,10 @@ pub(crate) fn all(check: bool) -> Result {
     ]);
     let options = format!(
         "# Options\n\nMade by `cargo xtask tables` from the declarations in the code. Do not edit.\n\n{}\n",
-        output(options)?.trim().trim_start_matches("# Options").trim()
+        output(options)?
+            .trim()
+            .trim_start_matches("# Options")
+            .trim()
     );
     put("docs/options.md", &options, check)?;
     let readme = fs::read_to_string(root().join("README.md"))
