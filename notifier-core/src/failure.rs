@@ -353,17 +353,19 @@ impl FailureRecord {
         self.labels.insert(key.into(), value.into());
         self
     }
+}
 
-    /// The values of labels whose keys [name a secret](redact::names_secret).
+impl FailureRecord {
+    /// The values of labels that [are secret](redact::is_secret_label).
     pub fn secret_labels(&self) -> impl Iterator<Item = &str> {
         self.labels
             .iter()
-            .filter(|(k, _)| redact::names_secret(k))
+            .filter(|(k, v)| redact::is_secret_label(k, v))
             .map(|(_, v)| v.as_str())
     }
 }
 
-/// Labels whose keys name a secret are masked.
+/// Labels that are secret are masked.
 impl fmt::Debug for FailureRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let labels: BTreeMap<&str, &str> = self
@@ -454,15 +456,16 @@ impl Failure for FailureRecord {
 impl<'de> Deserialize<'de> for FailureRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
+        #[serde(expecting = "a failure: an object with at least id, name, state and finished")]
         struct Wire {
             id: String,
             name: String,
             state: String,
-            finished: Timestamp,
+            finished: String,
             slave: Option<String>,
             framework: Option<String>,
             image: Option<String>,
-            started: Option<Timestamp>,
+            started: Option<String>,
             labels: Option<BTreeMap<String, String>>,
             message: Option<String>,
             reason: Option<String>,
@@ -474,12 +477,21 @@ impl<'de> Deserialize<'de> for FailureRecord {
             locator: Option<serde_json::Value>,
             log_streams: Option<Vec<LogStream>>,
         }
+        let time = |field: &str, text: &str| {
+            text.parse::<Timestamp>().map_err(|_| {
+                serde::de::Error::custom(format!(
+                    "{field}: {text:?} is not an RFC 3339 time such as 2016-06-17T04:41:19Z"
+                ))
+            })
+        };
         let w = Wire::deserialize(deserializer)?;
-        let mut f = Self::new(w.id, w.name, w.state, w.finished);
+        let finished = time("finished", &w.finished)?;
+        let started = w.started.map(|t| time("started", &t)).transpose()?;
+        let mut f = Self::new(w.id, w.name, w.state, finished);
         f.host = w.slave.unwrap_or_default();
         f.framework = w.framework.unwrap_or_default();
         f.image = w.image.unwrap_or_default();
-        f.started = w.started;
+        f.started = started;
         f.labels = w.labels.unwrap_or_default();
         f.message = w.message;
         f.reason = w.reason;

@@ -112,13 +112,11 @@ impl<'a> LabelScope<'a> {
     pub fn instances(&self, reporter: &str) -> Vec<&'a str> {
         match self.instances_label(reporter) {
             Some((_, list)) => {
-                let mut out: Vec<&str> = Vec::new();
-                for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-                    if !out.contains(&name) {
-                        out.push(name);
-                    }
-                }
-                out
+                let mut seen = std::collections::HashSet::new();
+                list.split(',')
+                    .map(str::trim)
+                    .filter(|n| !n.is_empty() && seen.insert(*n))
+                    .collect()
             }
             None if self.grammar.implicit_default => vec![DEFAULT_INSTANCE],
             None => Vec::new(),
@@ -147,6 +145,22 @@ impl<'a> LabelScope<'a> {
                     .get(&k)
                     .map(String::as_str)
                     .filter(|v| !v.is_empty())
+            })
+    }
+
+    /// All labels that set this key, name and value, the most specific first.
+    pub(crate) fn values(
+        &self,
+        reporter: &str,
+        instance: &str,
+        key: &str,
+    ) -> impl Iterator<Item = (String, &'a str)> {
+        let labels = self.labels;
+        self.forms(reporter, instance, key)
+            .into_iter()
+            .filter_map(move |k| {
+                let v = labels.get(&k).filter(|v| !v.is_empty())?;
+                Some((k, v.as_str()))
             })
     }
 

@@ -1,6 +1,7 @@
 //! From a report to text: templates, markup, and what goes out when a template fails.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -30,6 +31,11 @@ pub enum Markup {
     Slack,
     /// HTML: `&`, `<`, `>`, and quotes inside attribute values.
     Html,
+    /// Lines of text in a file or on a terminal: line breaks, other controls and
+    /// characters that change the direction of text, in the failure's data only, are
+    /// made visible as `\\x0a` or `\\u{202e}`, so that a task's name cannot forge a
+    /// record. What the template itself makes of them stays.
+    Lines,
 }
 
 impl Markup {
@@ -38,6 +44,8 @@ impl Markup {
             Self::Plain => template::Escape::plain(),
             Self::Slack => template::Escape::slack(),
             Self::Html => template::Escape::html(),
+            // Done to the data, before the template sees it.
+            Self::Lines => template::Escape::plain(),
         }
     }
 
@@ -49,8 +57,10 @@ impl Markup {
     /// assert_eq!(Markup::Plain.escape("<a>"), "<a>");
     /// ```
     pub fn escape(self, text: &str) -> String {
-        if self == Self::Plain {
-            return text.to_owned();
+        match self {
+            Self::Plain => return text.to_owned(),
+            Self::Lines => return visible(text),
+            _ => {}
         }
         let mut out = String::with_capacity(text.len());
         for c in text.chars() {
@@ -69,7 +79,7 @@ impl Markup {
     fn link(self, url: &str, text: &str) -> String {
         let url = self.escape(&safe_url(self, url));
         match self {
-            Self::Plain => format!("{text}: {url}"),
+            Self::Plain | Self::Lines => format!("{text}: {url}"),
             Self::Slack => format!("<{url}|{text}>"),
             Self::Html => format!("<a href=\"{url}\">{text}</a>"),
         }
@@ -87,9 +97,30 @@ const IN_LINK: &AsciiSet = &CONTROLS
     .add(b'`')
     .add(b'\\');
 
+/// A text whose line breaks and other controls can be seen.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => out.push(c),
+            c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            '\u{2028}'
+            | '\u{2029}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 fn safe_url(markup: Markup, url: &str) -> String {
-    if markup == Markup::Plain {
-        return url.to_owned();
+    match markup {
+        Markup::Plain => return url.to_owned(),
+        Markup::Lines => return visible(url),
+        _ => {}
     }
     let scheme = url
         .split(':')
@@ -193,7 +224,7 @@ impl MessageTemplates {
                 fault: None,
             },
         };
-        if let std::borrow::Cow::Owned(masked) = report.redactor().redact(&rendered.text) {
+        if let Cow::Owned(masked) = report.text_redactor().redact(&rendered.text) {
             rendered.text = masked;
         }
         rendered
@@ -222,7 +253,7 @@ impl MessageTemplates {
             Err(e) => {
                 let fault = Error::new(ErrorKind::Template, format!("{}: {e}", self.flag));
                 Rendered {
-                    text: fallback(self.markup, report, f, &fault),
+                    text: fallback(self.markup, report, &fault),
                     fault: Some(fault),
                 }
             }
@@ -258,7 +289,14 @@ fn execute(
 ) -> Result<String, template::Error> {
     let config = {
         let report = report.clone();
-        template::Function::new("config", move |key: &str| report.config(key))
+        template::Function::new("config", move |key: &str| {
+            let value = report.config(key);
+            if markup == Markup::Lines {
+                visible(&value)
+            } else {
+                value
+            }
+        })
     };
     let links = report.links();
     let data = BTreeMap::from([
@@ -266,7 +304,7 @@ fn execute(
         ("config".to_owned(), Value::Function(config.clone())),
         (
             "failure".to_owned(),
-            Value::from_object(View::new(failure, report.zone())),
+            Value::from_object(View::new(failure, report, markup)),
         ),
         (
             "stdoutURL".to_owned(),
@@ -276,7 +314,10 @@ fn execute(
             "stderrURL".to_owned(),
             Value::from(safe_url(markup, &links.stderr).as_str()),
         ),
-        ("logsError".to_owned(), Value::from(links.missing.as_str())),
+        (
+            "logsError".to_owned(),
+            Value::from(clean(&links.missing, report, markup).as_ref()),
+        ),
     ]);
     let mut context = template::Context::new(Value::from(data))
         .with_now(time(report.now(), report.zone()))
@@ -293,7 +334,8 @@ fn add_missing(text: &mut String, template: &str, markup: Markup, report: &Repor
     if missing.is_empty() || !shows_logs || template.contains("logsError") {
         return;
     }
-    let note = markup.escape(&format!("(no logs: {})", one_line(missing, 500)));
+    let missing = report.redactor().redact(missing);
+    let note = markup.escape(&format!("(no logs: {})", one_line(&missing, 500)));
     if text.ends_with('\n') {
         text.push_str(&format!("  {note}\n"));
     } else {
@@ -302,13 +344,8 @@ fn add_missing(text: &mut String, template: &str, markup: Markup, report: &Repor
 }
 
 /// What goes out when a template fails: nothing here can fail.
-fn fallback(markup: Markup, report: &Report, f: &FailureRecord, fault: &Error) -> String {
-    let mut text = markup.escape(&format!(
-        "Task {} ({}) died with status {}",
-        one_line(&f.name, 500),
-        one_line(&f.id, 500),
-        one_line(&f.state, 100)
-    ));
+fn fallback(markup: Markup, report: &Report, fault: &Error) -> String {
+    let mut text = markup.escape(&report.summary());
     let links = report.links();
     for (url, name) in [(&links.stdout, "stdout"), (&links.stderr, "stderr")] {
         if !url.is_empty() {
@@ -316,17 +353,27 @@ fn fallback(markup: Markup, report: &Report, f: &FailureRecord, fault: &Error) -
             text.push_str(&markup.link(url, name));
         }
     }
-    if !links.missing.is_empty() {
+    let mut add = |what: &str, why: &str| {
+        let why = report.redactor().redact(why);
         text.push('\n');
-        text.push_str(&markup.escape(&format!("(no logs: {})", one_line(&links.missing, 500))));
+        text.push_str(&markup.escape(&format!("({what}: {})", one_line(&why, 500))));
+    };
+    if !links.missing.is_empty() {
+        add("no logs", &links.missing);
     }
-    text.push('\n');
-    text.push_str(&markup.escape(&format!(
-        "(the template failed: {})",
-        one_line(&fault.to_string(), 500)
-    )));
+    add("the template failed", &fault.to_string());
     text.push('\n');
     text
+}
+
+/// Data as a template may see it: without known secrets, and fit for its place.
+fn clean<'a>(text: &'a str, report: &Report, markup: Markup) -> Cow<'a, str> {
+    let masked = report.redactor().redact(text);
+    if markup == Markup::Lines {
+        Cow::Owned(visible(&masked))
+    } else {
+        masked
+    }
 }
 
 /// The first characters of a text, without line breaks and other controls.
@@ -343,9 +390,10 @@ fn one_line(text: &str, most: usize) -> String {
 }
 
 impl Report {
-    /// The built-in text: what happened in one plain line, without any template.
+    /// The built-in text: what happened in one plain line, without any template and
+    /// without known secrets.
     pub fn summary(&self) -> String {
-        let line = |s: &str| one_line(s, 500);
+        let line = |s: &str| one_line(&self.redactor().redact(s), 500);
         match self.subject() {
             Subject::Failure(f) => {
                 format!(
@@ -386,27 +434,32 @@ impl Report {
 #[derive(Debug)]
 struct View {
     failure: Arc<FailureRecord>,
-    zone: jiff::tz::TimeZone,
+    report: Report,
+    markup: Markup,
     labels: Arc<BTreeMap<String, String>>,
 }
 
 impl View {
-    fn new(failure: &Arc<FailureRecord>, zone: &jiff::tz::TimeZone) -> Self {
-        let labels = failure
-            .labels
-            .iter()
-            .map(|(k, v)| (k.clone(), redact::label(k, v).to_owned()))
-            .collect();
+    fn new(failure: &Arc<FailureRecord>, report: &Report, markup: Markup) -> Self {
+        let labels = failure.labels.iter().map(|(k, v)| {
+            let value = clean(redact::label(k, v), report, markup).into_owned();
+            (clean(k, report, markup).into_owned(), value)
+        });
         Self {
+            labels: Arc::new(labels.collect()),
             failure: Arc::clone(failure),
-            zone: zone.clone(),
-            labels: Arc::new(labels),
+            report: report.clone(),
+            markup,
         }
+    }
+
+    fn text(&self, text: &str) -> Value {
+        Value::from(clean(text, &self.report, self.markup).as_ref())
     }
 
     fn started(&self) -> Value {
         Value::Time(match self.failure.started {
-            Some(t) => time(t, &self.zone),
+            Some(t) => time(t, self.report.zone()),
             // Go's zero time, so that `.failure.Started.IsZero` tells.
             None => template::Time::from_unix(-62_135_596_800, 0).in_zone(template::Zone::Utc),
         })
@@ -432,28 +485,29 @@ impl template::Object for View {
     }
 
     fn to_text(&self) -> String {
-        self.failure.to_string()
+        clean(&self.failure.to_string(), &self.report, self.markup).into_owned()
     }
 
     fn field(&self, name: &str) -> Option<Value> {
         let f = &self.failure;
         let number = |n: Option<i64>| n.map_or(Value::Nil, Value::Int);
         Some(match name {
-            "ID" => Value::from(f.id.as_str()),
-            "Name" => Value::from(f.name.as_str()),
-            "Slave" => Value::from(f.host.as_str()),
-            "Framework" => Value::from(f.framework.as_str()),
-            "Image" => Value::from(f.image.as_str()),
-            "State" => Value::from(f.state.as_str()),
+            "ID" => self.text(&f.id),
+            "Name" => self.text(&f.name),
+            "Slave" => self.text(&f.host),
+            "Framework" => self.text(&f.framework),
+            "Image" => self.text(&f.image),
+            "State" => self.text(&f.state),
             "Started" => self.started(),
-            "Finished" => Value::Time(time(f.finished, &self.zone)),
+            "Finished" => Value::Time(time(f.finished, self.report.zone())),
             "Labels" => Value::Labels(Arc::clone(&self.labels)),
-            "Message" => Value::from(f.message.as_deref().unwrap_or_default()),
-            "Reason" => Value::from(f.reason.as_deref().unwrap_or_default()),
+            "Message" => self.text(f.message.as_deref().unwrap_or_default()),
+            "Reason" => self.text(f.reason.as_deref().unwrap_or_default()),
             "ExitCode" => number(f.exit_code.map(i64::from)),
             "Attempt" => number(f.attempt.map(i64::from)),
-            "Owners" => Value::List(f.owners.iter().map(|o| Value::from(o.as_str())).collect()),
-            "Source" => Value::from(f.source.as_str()),
+            "Owners" => Value::List(f.owners.iter().map(|o| self.text(o)).collect()),
+
+            "Source" => self.text(&f.source),
             _ => return None,
         })
     }

@@ -155,12 +155,11 @@ impl OptionSpec {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the value is not of the kind.
     pub fn check(&self, value: &str) -> Result<()> {
-        let shown = || {
-            if self.secret {
-                crate::redact::MASK.to_owned()
-            } else {
-                format!("{value:?}")
-            }
+        let shown = || match self.kind {
+            _ if self.secret => crate::redact::MASK.to_owned(),
+            // What was meant as an address may hold a password.
+            OptionKind::Url => format!("{:?}", crate::redact::url(value)),
+            _ => format!("{value:?}"),
         };
         match self.kind {
             OptionKind::Bool => {
@@ -200,7 +199,13 @@ impl OptionSpec {
                 }
             }
             OptionKind::Regex => {
-                filter::expression(value)?;
+                filter::expression(value).map_err(|e| {
+                    if self.secret {
+                        Error::config("it is not a regular expression")
+                    } else {
+                        e
+                    }
+                })?;
             }
             OptionKind::Choice(words) if !words.contains(&value) => {
                 return Err(Error::config(format!(
@@ -316,7 +321,8 @@ struct Entry {
 /// What a backend was told before any failure came: flags, environment and file.
 ///
 /// Specific beats general: label of the task, file of the instance, flag,
-/// environment, file, default. An empty value counts as unset.
+/// environment, file, default. An empty value counts as unset, except that of a
+/// flag: as in Go, it takes back what environment, file and default say.
 ///
 /// ```
 /// use notifier_core::{BackendSettings, OptionGroup, OptionSpec, Origin};
@@ -363,9 +369,13 @@ impl BackendSettings {
     pub fn set(&mut self, origin: Origin, key: &str, value: &str) -> Result<()> {
         let spec = self.spec(key)?;
         if value.is_empty() {
-            return Ok(());
+            // As in Go, an empty flag is a value: it takes back what is weaker.
+            if origin != Origin::Flag {
+                return Ok(());
+            }
+        } else {
+            spec.check(value).map_err(|e| self.named(spec, &e))?;
         }
-        spec.check(value).map_err(|e| self.named(spec, &e))?;
         let entries = self.base.entry(spec.key).or_default();
         entries.retain(|e| e.origin != origin);
         entries.push(Entry {
@@ -424,7 +434,9 @@ impl BackendSettings {
                     origin: Origin::Default,
                 }),
             };
-            if let Some(entry) = entry {
+            if let Some(entry) = entry
+                && !entry.value.is_empty()
+            {
                 values.insert(spec.key, entry);
             }
         }
@@ -443,7 +455,7 @@ impl BackendSettings {
     pub fn resolve(&self, labels: &LabelScope<'_>, instance: &str) -> Settings {
         let mut s = self.instance(instance);
         for spec in self.group.options.iter().filter(|o| o.label) {
-            if let Some(v) = labels.get(self.group.name, instance, spec.key) {
+            for (label, v) in labels.values(self.group.name, instance, spec.key) {
                 match spec.check(v) {
                     Ok(()) => {
                         let entry = Entry {
@@ -451,10 +463,9 @@ impl BackendSettings {
                             origin: Origin::Label,
                         };
                         s.values.insert(spec.key, entry);
+                        break;
                     }
-                    Err(e) => s
-                        .invalid
-                        .push(format!("label for {}: {e}", self.group.flag(spec))),
+                    Err(e) => s.invalid.push(format!("label {label}: {e}")),
                 }
             }
         }
@@ -465,6 +476,8 @@ impl BackendSettings {
     pub fn all_values(&self, key: &str) -> Vec<String> {
         let mut names: Vec<&str> = self.instances.keys().map(String::as_str).collect();
         names.push(DEFAULT_INSTANCE);
+        // An instance that only labels name has the values of all.
+        names.push("");
         let mut out: Vec<String> = Vec::new();
         for n in names {
             if let Some(v) = self.instance(n).get(key)
@@ -730,8 +743,11 @@ mod tests {
         let mut s = BackendSettings::new(GROUP);
         s.set(Origin::Flag, "channel", "#flag").unwrap();
         s.set(Origin::File, "channel", "#file").unwrap();
-        s.set(Origin::Flag, "channel", "").unwrap();
+        s.set(Origin::Env, "channel", "").unwrap();
         assert_eq!(s.instance("x").get("channel"), Some("#flag"));
+        // An empty flag takes back what is weaker, as in Go.
+        s.set(Origin::Flag, "channel", "").unwrap();
+        assert_eq!(s.instance("x").get("channel"), None);
     }
 
     #[test]
@@ -776,7 +792,7 @@ mod tests {
         assert_eq!(r.get("color"), Some("red"));
         assert_eq!(
             r.invalid(),
-            ["label for pager.color: \"blue\" is not one of red, green"]
+            ["label complainer_pager_color: \"blue\" is not one of red, green"]
         );
     }
 

@@ -15,10 +15,17 @@ use crate::{DeliveryId, Destination, FailureKey, FailureRecord, Logs, Result};
 ///
 /// * [`enqueue`](Self::enqueue) is one commit: failures, deliveries, seen keys and
 ///   the source's cursor are all kept or none is. A key that was seen is not enqueued again.
-/// * A delivery is leased by one worker at a time. A lease that runs out goes back.
-///   Answers under a lease that has run out are refused and change nothing.
-/// * Deliveries of one destination are leased in the order in which they were
-///   enqueued, as far as they are due and their failure's logs are settled.
+/// * A delivery is leased by one worker at a time. A lease that runs out, or that
+///   [`recover`](Self::recover) takes back, counts as an attempt whose outcome is
+///   unknown; only [`release`](Self::release) gives it back as if nothing had been.
+///   Answers under a lease that was taken back are refused and change nothing.
+/// * Deliveries of one destination are leased in the order in which they fell due:
+///   those never tried in the order of enqueueing, and one that is tried again behind
+///   what was due before it. Those whose failure's logs are not settled are not leased.
+/// * A key is remembered while its source lists it, while something is open for it,
+///   and for a time beyond.
+/// * A batch that is larger than the whole outbox is taken by an empty one: what
+///   could never fit would be refused for ever.
 /// * What is buried is kept, can be looked at and replayed.
 /// * It is bounded: over its limit `enqueue` answers [`ErrorKind::Full`](crate::ErrorKind::Full) and keeps nothing.
 ///
@@ -56,13 +63,18 @@ pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the store cannot be used.
     async fn lease(&self, destination: &Destination, request: LeaseRequest) -> Result<Vec<Lease>>;
 
-    /// Everyone has it.
+    /// Everyone has it. `progress` is kept in the same commit, here and below.
     ///
     /// # Errors
     /// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the lease has run out.
-    async fn complete(&self, lease: &Lease, attempt: Attempt) -> Result<()>;
+    async fn complete(
+        &self,
+        lease: &Lease,
+        progress: Option<serde_json::Value>,
+        attempt: Attempt,
+    ) -> Result<()>;
 
-    /// To be tried again, not before `at`. `progress` is kept in the same commit.
+    /// To be tried again, not before `at`.
     ///
     /// # Errors
     /// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the lease has run out.
@@ -78,7 +90,12 @@ pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the lease has run out.
-    async fn bury(&self, lease: &Lease, attempt: Attempt) -> Result<()>;
+    async fn bury(
+        &self,
+        lease: &Lease,
+        progress: Option<serde_json::Value>,
+        attempt: Attempt,
+    ) -> Result<()>;
 
     /// Keeps progress in the middle of an attempt.
     ///
@@ -140,11 +157,15 @@ macro_rules! forward_outbox {
             async fn lease_logs(&self, request: LeaseRequest) -> Result<Vec<LogLease>> { (**self).lease_logs(request).await }
             async fn settle_logs(&self, lease: &LogLease, logs: Logs) -> Result<()> { (**self).settle_logs(lease, logs).await }
             async fn lease(&self, destination: &Destination, request: LeaseRequest) -> Result<Vec<Lease>> { (**self).lease(destination, request).await }
-            async fn complete(&self, lease: &Lease, attempt: Attempt) -> Result<()> { (**self).complete(lease, attempt).await }
+            async fn complete(&self, lease: &Lease, progress: Option<serde_json::Value>, attempt: Attempt) -> Result<()> {
+                (**self).complete(lease, progress, attempt).await
+            }
             async fn retry_at(&self, lease: &Lease, at: Timestamp, progress: Option<serde_json::Value>, attempt: Attempt) -> Result<()> {
                 (**self).retry_at(lease, at, progress, attempt).await
             }
-            async fn bury(&self, lease: &Lease, attempt: Attempt) -> Result<()> { (**self).bury(lease, attempt).await }
+            async fn bury(&self, lease: &Lease, progress: Option<serde_json::Value>, attempt: Attempt) -> Result<()> {
+                (**self).bury(lease, progress, attempt).await
+            }
             async fn save_progress(&self, lease: &Lease, progress: serde_json::Value) -> Result<()> { (**self).save_progress(lease, progress).await }
             async fn release(&self, lease: &Lease) -> Result<()> { (**self).release(lease).await }
             async fn recover(&self) -> Result<u64> { (**self).recover().await }

@@ -59,53 +59,89 @@ impl From<&str> for Secret {
     }
 }
 
-/// Words that make a key name a secret, wherever they stand in it.
+/// Words, or several in a row, that make a key name a secret wherever they stand in it.
 const SECRET_WORDS: &[&str] = &[
-    "token",
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "dsn",
-    "hook_url",
-    "hookurl",
-    "webhook",
-    "api_key",
-    "apikey",
-    "access_key",
     "accesskey",
-    "private_key",
-    "privatekey",
-    "credential",
+    "access_key",
+    "apikey",
+    "api_key",
+    "auth",
     "auth_key",
     "authorization",
+    "bearer",
+    "cookie",
+    "credential",
+    "credentials",
+    "database_url",
+    "dsn",
+    "encryption_key",
+    "hook_url",
+    "hookurl",
+    "jwt",
+    "pass",
+    "passcode",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "private_key",
+    "pwd",
+    "routing_key",
+    "secret",
+    "secrets",
+    "service_key",
+    "signing_key",
+    "ssh_key",
+    "token",
+    "webhook",
+    "webhook_url",
 ];
 
 /// True if a key (of a label, an option, a header) names a secret, such as
-/// `complainer_slack_hook_url`, `DB_PASSWORD` or `api-key`.
+/// `complainer_slack_hook_url`, `DB_PASSWORD`, `apiToken` or `api-key`.
 ///
 /// ```
 /// use notifier_core::redact::names_secret;
 /// assert!(names_secret("complainer_sentry_dsn"));
 /// assert!(names_secret("DB-Password"));
+/// assert!(names_secret("githubToken"));
 /// assert!(!names_secret("team"));
+/// assert!(!names_secret("max_tokens"));
 /// ```
 pub fn names_secret(key: &str) -> bool {
-    let key: String = key
-        .chars()
-        .map(|c| match c {
-            '-' | '.' | ' ' => '_',
-            c => c.to_ascii_lowercase(),
-        })
-        .collect();
-    SECRET_WORDS.iter().any(|w| key.contains(w))
+    let mut words = String::with_capacity(key.len() + 8);
+    words.push('_');
+    let mut lower = false;
+    for c in key.chars() {
+        if c.is_alphanumeric() {
+            if c.is_uppercase() && lower {
+                words.push('_');
+            }
+            lower = c.is_lowercase() || c.is_ascii_digit();
+            words.extend(c.to_lowercase());
+        } else {
+            words.push('_');
+            lower = false;
+        }
+    }
+    words.push('_');
+    SECRET_WORDS.iter().any(|w| {
+        words
+            .match_indices(w)
+            .any(|(at, _)| words[..at].ends_with('_') && words[at + w.len()..].starts_with('_'))
+    })
 }
 
-/// A label's value as it may be shown: `***` if its key [names a
-/// secret](names_secret), the value itself otherwise.
+/// True if a label is secret: its key [names one](names_secret), or its value is an
+/// address with a password in it.
+pub fn is_secret_label(key: &str, value: &str) -> bool {
+    names_secret(key) || Parts::of(value).is_some_and(|u| !u.password.is_empty())
+}
+
+/// A label's value as it may be shown: `***` if it [is secret](is_secret_label), the
+/// value itself otherwise.
 pub fn label<'a>(key: &str, value: &'a str) -> &'a str {
-    if names_secret(key) && !value.is_empty() {
+    if is_secret_label(key, value) && !value.is_empty() {
         MASK
     } else {
         value
@@ -114,7 +150,7 @@ pub fn label<'a>(key: &str, value: &'a str) -> &'a str {
 
 /// A URL as it may be shown in logs and errors: without user, password, query,
 /// fragment and, for addresses whose path is the secret (chat webhooks), without
-/// the path behind the first segment.
+/// the path behind the word that says so.
 ///
 /// A text that is no URL comes back as `<not a URL>`: it may be a secret put in
 /// the wrong place.
@@ -131,23 +167,27 @@ pub fn url(text: &str) -> String {
         return "<not a URL>".to_owned();
     };
     let mut out = u.origin();
-    let first = u
-        .path
-        .trim_start_matches('/')
-        .split('/')
-        .next()
-        .unwrap_or("");
-    if matches!(
-        first,
-        "services" | "workflows" | "triggers" | "hooks" | "webhook" | "webhooks"
-    ) {
+    for segment in u.path.split('/').skip(1) {
         out.push('/');
-        out.push_str(first);
-        if u.path.trim_start_matches('/').len() > first.len() {
-            out.push_str("/***");
+        if segment.starts_with("bot") && segment.contains(':') {
+            out.push_str(MASK);
+            return out;
         }
-    } else if u.path != "/" {
-        out.push_str(u.path);
+        out.push_str(segment);
+        let word = segment.to_ascii_lowercase();
+        if matches!(
+            word.as_str(),
+            "services" | "workflows" | "triggers" | "hooks" | "webhook" | "webhooks" | "webhookb2"
+        ) {
+            if !u.path.ends_with(segment) {
+                out.push('/');
+                out.push_str(MASK);
+            }
+            return out;
+        }
+    }
+    if out.ends_with('/') && u.path == "/" {
+        out.pop();
     }
     out
 }
@@ -274,7 +314,7 @@ impl Redactor {
     /// The text with every known secret replaced by `***`.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut out = Cow::Borrowed(text);
-        for n in self.needles.iter() {
+        for n in self.needles.iter().filter(|n| n.len() <= text.len()) {
             if out.contains(n.as_str()) {
                 out = Cow::Owned(out.replace(n.as_str(), MASK));
             }
@@ -299,21 +339,56 @@ fn add_forms(set: &mut BTreeSet<String>, secret: &str) {
         return;
     }
     set.insert(secret.to_owned());
-    set.insert(utf8_percent_encode(secret, QUERY).to_string());
+    let encoded = utf8_percent_encode(secret, QUERY).to_string();
+    set.insert(lower_escapes(&encoded));
+    set.insert(encoded);
+    for markup in [
+        crate::Markup::Slack,
+        crate::Markup::Html,
+        crate::Markup::Lines,
+    ] {
+        set.insert(markup.escape(secret));
+    }
     set.insert(base64(secret.as_bytes()));
     let json = serde_json::Value::from(secret).to_string();
-    set.insert(json[1..json.len() - 1].to_owned());
+    let json = json[1..json.len() - 1].to_owned();
+    // As Go's encoder writes it.
+    set.insert(
+        json.replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026"),
+    );
+    set.insert(json);
     // What is secret in a URL is its password, its path and its query.
     if let Some(u) = Parts::of(secret) {
         if u.password.len() >= MIN_SECRET {
             set.insert(u.password.to_owned());
         }
         for part in [u.user, u.path.trim_matches('/'), u.query] {
-            if part.len() >= 2 * MIN_SECRET {
+            // A word alone is none: it stands in messages for good reason.
+            if part.len() >= 2 * MIN_SECRET && part.contains(|c: char| c.is_ascii_digit()) {
                 set.insert(part.to_owned());
             }
         }
     }
+}
+
+/// `%2F` as `%2f`.
+fn lower_escapes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut escape = 0;
+    for c in text.chars() {
+        if c == '%' {
+            escape = 3;
+        }
+        out.push(if escape > 0 {
+            c.to_ascii_lowercase()
+        } else {
+            c
+        });
+        escape = u8::saturating_sub(escape, 1);
+    }
+    out
 }
 
 /// Base64 without padding, so that it is also found inside a padded text.

@@ -225,6 +225,7 @@ pub struct Report {
     links: Links,
     config: Option<Config>,
     redactor: Redactor,
+    text_redactor: Redactor,
     now: Timestamp,
     zone: jiff::tz::TimeZone,
 }
@@ -242,6 +243,7 @@ impl Report {
             links: Links::default(),
             config: None,
             redactor: Redactor::default(),
+            text_redactor: Redactor::default(),
             now,
             zone: jiff::tz::TimeZone::UTC,
         }
@@ -268,8 +270,18 @@ impl Report {
 
     /// Adds secrets that must not get into the text.
     #[must_use]
-    pub fn with_redactor(mut self, redactor: Redactor) -> Self {
-        self.redactor = redactor;
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
+        self.with_redactors(redactor.clone(), redactor)
+    }
+
+    /// Adds secrets that are masked in the failure's data, before a template sees it,
+    /// and secrets that are masked in the finished text as well. The latter should be
+    /// those of settings alone: what a task calls a secret in its labels may be a word
+    /// that stands in the text for good reason.
+    #[must_use]
+    pub fn with_redactors(mut self, data: Redactor, text: Redactor) -> Self {
+        self.redactor = data;
+        self.text_redactor = text;
         self
     }
 
@@ -304,15 +316,21 @@ impl Report {
         match &self.config {
             Some(f) => {
                 let value = f(key);
-                crate::redact::label(key, &value).to_owned()
+                let value = crate::redact::label(key, &value);
+                self.redactor.redact(value).into_owned()
             }
             None => String::new(),
         }
     }
 
-    /// Masks secrets known to be near this report.
+    /// Masks secrets known to be near this report, in data.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// Masks secrets in the finished text.
+    pub(crate) fn text_redactor(&self) -> &Redactor {
+        &self.text_redactor
     }
 
     /// The time that templates' `since` counts to.

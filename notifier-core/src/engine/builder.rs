@@ -1,7 +1,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 use super::{Engine, Shared, health::Health, router::Router, stats::Counters};
 use crate::{
-    BackendSettings, Clock, Error, FailureRecord, FrameworkFilter, LabelGrammar, LogLocator,
-    NoopUploader, OptionGroup, Outbox, Reporter, Result, Source, SystemClock, Uploader,
+    BackendSettings, Clock, Error, FrameworkFilter, LabelGrammar, LogLocator, NoopUploader,
+    OptionGroup, Outbox, Reporter, Result, Source, SystemClock, Uploader,
     memory::{MemoryOutbox, MemoryReporter},
     policy::Backoff,
     redact::Redactor,
@@ -64,10 +64,9 @@ pub(super) struct OnSecrets(Box<Told>);
 type Told = dyn Fn(&[&str]) + Send + Sync;
 
 impl OnSecrets {
-    pub(super) fn tell(&self, failure: &FailureRecord) {
-        let secrets: Vec<&str> = failure.secret_labels().filter(|s| !s.is_empty()).collect();
+    pub(super) fn tell(&self, secrets: &[&str]) {
         if !secrets.is_empty() {
-            (self.0)(&secrets);
+            (self.0)(secrets);
         }
     }
 }
@@ -190,7 +189,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets what is told the values of labels whose keys [name a secret](crate::redact::names_secret),
+    /// Sets what is told the values of labels that are secret, by [their keys](crate::redact::names_secret)
+    /// or by the declaration of the option they set,
     /// before anything is done with them: a log writer that masks them, say.
     pub fn on_secret_labels(mut self, f: impl Fn(&[&str]) + Send + Sync + 'static) -> Self {
         self.on_secrets = Some(OnSecrets(Box::new(f)));
@@ -254,6 +254,7 @@ impl EngineBuilder {
                 sources: Mutex::new(self.sources),
                 working: Mutex::default(),
                 ended: Notify::new(),
+                running: AtomicBool::new(false),
             }),
         })
     }

@@ -1,17 +1,29 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Mutex,
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::{Destination, Error, lock};
+use crate::{Destination, Error, lock, policy::Backoff};
 
-/// Which sources can be read, and which destinations asked to be left alone.
+/// The longest that a destination is left alone because it does not answer, if it
+/// did not ask for longer itself.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Which sources can be read, and which destinations are left alone for now.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     sources: Mutex<BTreeMap<String, String>>,
-    paused: Mutex<HashMap<Destination, Instant>>,
+    destinations: Mutex<HashMap<Destination, Trouble>>,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    paused: Option<Instant>,
+    /// Failures in a row.
+    strikes: u32,
 }
 
 impl Health {
@@ -43,18 +55,35 @@ impl Health {
 
     /// Leaves a destination alone until then.
     pub(super) fn pause(&self, destination: &Destination, until: Instant) {
-        let mut paused = lock(&self.paused);
-        let now = Instant::now();
-        paused.retain(|_, t| *t > now);
-        let t = paused.entry(destination.clone()).or_insert(until);
-        *t = (*t).max(until);
+        let mut all = lock(&self.destinations);
+        let trouble = all.entry(destination.clone()).or_default();
+        trouble.paused = trouble.paused.max(Some(until));
+    }
+
+    /// It does not answer: leaves it alone, longer each time.
+    pub(super) fn fails(&self, destination: &Destination, backoff: &Backoff) {
+        let mut all = lock(&self.destinations);
+        let trouble = all.entry(destination.clone()).or_default();
+        let wait = backoff.wait(trouble.strikes, None, &mut fastrand::Rng::new());
+        trouble.strikes += 1;
+        // The first failure may be the message's own fault: others are not held up by it.
+        if trouble.strikes > 1 {
+            trouble.paused = trouble
+                .paused
+                .max(Some(Instant::now() + wait.min(LONGEST_PAUSE)));
+        }
+    }
+
+    /// It answers.
+    pub(super) fn works(&self, destination: &Destination) {
+        lock(&self.destinations).remove(destination);
     }
 
     /// Until when a destination is left alone.
     pub(super) fn paused_until(&self, destination: &Destination, now: Instant) -> Option<Instant> {
-        lock(&self.paused)
-            .get(destination)
-            .copied()
+        lock(&self.destinations)
+            .get(destination)?
+            .paused
             .filter(|t| *t > now)
     }
 

@@ -1,21 +1,25 @@
 //! Finds and stores each failure's logs, once, before its deliveries.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Shared, human};
+use super::{Phase, Shared, changed, human};
 use crate::{
     ByteStream, FailureRecord, LeaseRequest, Links, LogContent, LogLease, LogLocator, LogStream,
-    Logs, Result, StoredLog, clock::add,
+    Logs, ObjectRef, Result, StoredLog, clock::add,
 };
 
 /// How many failures' logs are looked for at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 512;
+
+/// How long making links for a report may take: signing is no matter of a network.
+const LINKS: Duration = Duration::from_secs(10);
 
 /// Settles logs until told to stop.
-pub(super) async fn settle(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn settle(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     let mut changes = shared.outbox.changes();
     let mut running = JoinSet::new();
     loop {
@@ -45,9 +49,9 @@ pub(super) async fn settle(shared: Arc<Shared>, mut stopping: watch::Receiver<bo
             running.spawn(settle_one(Arc::clone(&shared), lease));
         }
         tokio::select! {
-            _ = stopping.changed() => break,
+            _ = phase.wait_for(|p| *p == Phase::Finish) => break,
             Some(_) = running.join_next(), if full => {}
-            _ = changes.changed(), if !full => {}
+            () = changed(&mut changes), if !full => {}
             // A lease of another process may have run out.
             () = tokio::time::sleep(Duration::from_secs(10)) => {}
         }
@@ -71,9 +75,13 @@ async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
     let streams = if !failure.log_streams.is_empty() {
         failure.log_streams.clone()
     } else if let Some(locator) = locator {
-        match tokio::time::timeout_at(deadline, locate(locator, failure)).await {
-            Ok(Ok(streams)) => streams,
-            Ok(Err(e)) => return Logs::missing(e.to_string()),
+        let found = AssertUnwindSafe(locate(locator, failure)).catch_unwind();
+        match tokio::time::timeout_at(deadline, found).await {
+            Ok(Ok(Ok(streams))) => streams,
+            Ok(Ok(Err(e))) => return Logs::missing(e.to_string()),
+            Ok(Err(_)) => {
+                return Logs::missing("looking for them failed by a fault of the program");
+            }
             Err(_) => {
                 return Logs::missing(format!("not found within {}", human(shared.timing.logs)));
             }
@@ -90,6 +98,12 @@ async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
             stream: &stream,
         };
         let upload = shared.uploader.upload(failure, &stream, &content);
+        let upload = AssertUnwindSafe(upload).catch_unwind();
+        let upload = async {
+            upload
+                .await
+                .unwrap_or_else(|_| Err(crate::Error::internal("the uploader panicked")))
+        };
         match tokio::time::timeout_at(deadline, upload).await {
             Ok(Ok(object)) => stored.push(StoredLog::stored(stream, object)),
             Ok(Err(e)) => {
@@ -147,7 +161,7 @@ pub(super) async fn links(shared: &Shared, logs: &Logs) -> Links {
     let mut missing: Vec<String> = logs.missing.iter().cloned().collect();
     for log in &logs.streams {
         let url = match &log.object {
-            Some(object) => match shared.uploader.link(object).await {
+            Some(object) => match link(shared, object).await {
                 Ok(url) => url,
                 Err(e) => {
                     missing.push(format!("{}: {e}", log.stream.name));
@@ -169,4 +183,18 @@ pub(super) async fn links(shared: &Shared, logs: &Logs) -> Links {
     }
     links.missing = missing.join("; ");
     links
+}
+
+async fn link(shared: &Shared, object: &ObjectRef) -> Result<String> {
+    let link = AssertUnwindSafe(shared.uploader.link(object)).catch_unwind();
+    match tokio::time::timeout(LINKS, link).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(crate::Error::internal(
+            "making the link failed by a fault of the program",
+        )),
+        Err(_) => Err(crate::Error::internal(format!(
+            "no link within {}",
+            human(LINKS)
+        ))),
+    }
 }

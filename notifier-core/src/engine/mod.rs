@@ -13,10 +13,13 @@ mod stats;
 mod worker;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fmt,
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -82,9 +85,20 @@ pub(crate) struct Shared {
     health: Health,
     sources: Mutex<Vec<Box<dyn Source>>>,
     /// Destinations that have a worker.
-    working: Mutex<HashSet<Destination>>,
+    working: Mutex<HashMap<Destination, Arc<Notify>>>,
     /// A worker has ended: look for work again.
     ended: Notify,
+    /// Somebody runs this engine.
+    running: AtomicBool,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Everything goes on.
+    Run,
+    /// Nothing more is leased; what is in flight is finished.
+    Finish,
 }
 
 /// What a run came to.
@@ -130,41 +144,77 @@ impl Engine {
 
     /// Reads the sources and sends what there is to send, until `shutdown` resolves.
     ///
-    /// Then sources are not read further, and what can be sent now is sent within
-    /// [`Timing::drain`]. What is to be retried later stays in the outbox.
+    /// Then sources are not read further. With an outbox that does not outlive the
+    /// process, what can be sent now is sent for three quarters of [`Timing::drain`];
+    /// with one that does, nothing new is begun. What is in flight is finished within
+    /// the rest of the bound. Everything else stays in the outbox.
+    ///
+    /// Sources are read in the first run; a later run of the same engine has none.
     ///
     /// # Errors
-    /// If the outbox cannot be used at start. Later errors are logged, counted, and tried again.
+    /// If the outbox cannot be used at start, if the engine is running already, or if
+    /// a part of it ends by a fault of the program. Other errors are logged, counted,
+    /// and tried again.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<Summary> {
         let shared = &self.shared;
+        if shared.running.swap(true, Ordering::SeqCst) {
+            return Err(Error::internal("the engine is running already"));
+        }
+        let _running = Running(shared);
+        lock(&shared.working).clear();
         let taken = shared.outbox.recover().await?;
         if taken > 0 {
             tracing::info!(leases = taken, "took back the leases of an earlier run");
         }
-        let sources: Vec<_> = lock(&shared.sources).drain(..).collect();
+        let names: Vec<String> = lock(&shared.sources)
+            .iter()
+            .map(|s| s.name().to_owned())
+            .collect();
+        let mut cursors = Vec::with_capacity(names.len());
+        for name in &names {
+            cursors.push(shared.outbox.cursor(name).await?);
+        }
+        let sources = std::mem::take(&mut *lock(&shared.sources));
         let mut reading = JoinSet::new();
-        for source in sources {
-            let cursor = shared.outbox.cursor(source.name()).await?;
+        for (source, cursor) in sources.into_iter().zip(cursors) {
             reading.spawn(read(Arc::clone(shared), source, cursor));
         }
-        let (stop, stopping) = watch::channel(false);
+        let (phase, phases) = watch::channel(Phase::Run);
         let mut working = JoinSet::new();
-        working.spawn(logs::settle(Arc::clone(shared), stopping.clone()));
-        working.spawn(worker::dispatch(Arc::clone(shared), stopping));
+        working.spawn(logs::settle(Arc::clone(shared), phases.clone()));
+        working.spawn(worker::dispatch(Arc::clone(shared), phases));
 
-        shutdown.await;
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(ended) = reading.join_next() => {
+                    if ended.is_err() {
+                        let e = Error::internal("a source panicked; it is not read any more");
+                        shared.health.unreadable("engine", &e);
+                        tracing::error!("{e}");
+                    }
+                }
+                Some(_) = working.join_next() => {
+                    return Err(Error::internal("a part of the engine ended by a fault"));
+                }
+            }
+        }
         tracing::info!("stopping: no more failures are read");
         reading.abort_all();
         while reading.join_next().await.is_some() {}
-        let drained = tokio::time::timeout(shared.timing.drain, self.wait_idle())
-            .await
-            .is_ok();
-        let _ = stop.send(true);
-        // Workers end by themselves now; those in the middle of an attempt were waited for.
-        if drained {
-            while working.join_next().await.is_some() {}
+        let deadline = tokio::time::Instant::now() + shared.timing.drain;
+        if !shared.outbox.is_durable() {
+            let drain = shared.timing.drain.mul_f32(0.75);
+            let _ = tokio::time::timeout(drain, self.wait_idle()).await;
         }
-        working.abort_all();
+        // What is under way is waited for; what is not by then is cut, and counts as
+        // unknown when its lease is taken back.
+        let _ = phase.send(Phase::Finish);
+        let all = async { while working.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout_at(deadline, all).await;
+        working.shutdown().await;
+
         let stats = shared.outbox.stats().await?;
         let counted = shared.counters.snapshot();
         let summary = Summary {
@@ -194,10 +244,10 @@ impl Engine {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn run_until_idle(&self) -> Result<Summary> {
+        let sources = SetAside::new(&self.shared);
         let idle = self.clone();
-        let sources = std::mem::take(&mut *lock(&self.shared.sources));
         let summary = self.run(async move { idle.wait_idle().await }).await;
-        *lock(&self.shared.sources) = sources;
+        drop(sources);
         summary
     }
 
@@ -209,20 +259,25 @@ impl Engine {
         loop {
             changes.mark_unchanged();
             let now = shared.clock.now();
-            let busy = match (shared.outbox.stats().await, shared.outbox.pending().await) {
-                (Ok(stats), Ok(pending)) => {
+            // In this order: what is leased in between shows in the second look.
+            let pending = shared.outbox.pending().await;
+            let stats = shared.outbox.stats().await;
+            let busy = match (pending, stats) {
+                (Ok(pending), Ok(stats)) => {
                     stats.unsettled > 0
                         || stats.leased > 0
                         || pending.iter().any(|(d, due)| {
                             *due <= now && !shared.health.is_paused(d, tokio::time::Instant::now())
                         })
+                        || changes.has_changed().unwrap_or(false)
                 }
-                _ => false,
+                // Who cannot be asked is not idle.
+                _ => true,
             };
             if !busy {
                 return;
             }
-            let _ = tokio::time::timeout(Duration::from_millis(200), changes.changed()).await;
+            let _ = tokio::time::timeout(Duration::from_millis(200), changed(&mut changes)).await;
         }
     }
 
@@ -261,7 +316,7 @@ impl Shared {
         let mut commit = EnqueueBatch::new(source, now);
         for record in batch.failures {
             if let Some(on_secrets) = &self.on_secrets {
-                on_secrets.tell(&record);
+                on_secrets.tell(&self.router.secrets(&record));
             }
             let decision = self.router.decide(&record);
             let deliveries = self.router.deliveries(&record, &decision);
@@ -305,7 +360,7 @@ async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde
                     let full = e.kind() == ErrorKind::Full;
                     shared.counters.refused();
                     tracing::error!(source = %name, error = %e.report(), "cannot keep failures; they are read again later");
-                    wait_for_room(&shared, full).await;
+                    wait_for_room(full).await;
                 }
             }
             Err(e) => {
@@ -318,17 +373,48 @@ async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde
             }
         }
     }
-    tracing::debug!(source = %name, "the source has ended");
+    tracing::info!(source = %name, "the source has ended");
 }
 
-async fn wait_for_room(shared: &Shared, full: bool) {
-    let mut changes = shared.outbox.changes();
-    let wait = if full {
-        Duration::from_secs(1)
-    } else {
-        Duration::from_secs(5)
-    };
-    let _ = tokio::time::timeout(wait, changes.changed()).await;
+async fn wait_for_room(full: bool) {
+    tokio::time::sleep(Duration::from_secs(if full { 1 } else { 5 })).await;
+}
+
+/// Resolves at the next change; never, if nobody is left to tell of one.
+async fn changed(changes: &mut watch::Receiver<u64>) {
+    if changes.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The mark that somebody runs the engine.
+struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.store(false, Ordering::SeqCst);
+    }
+}
+
+/// The sources, taken out for as long as this lives.
+struct SetAside<'a> {
+    shared: &'a Shared,
+    sources: Vec<Box<dyn Source>>,
+}
+
+impl<'a> SetAside<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            sources: std::mem::take(&mut *lock(&shared.sources)),
+        }
+    }
+}
+
+impl Drop for SetAside<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.sources).append(&mut self.sources);
+    }
 }
 
 /// An error of an attempt that took too long.

@@ -1,9 +1,12 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    BackendSettings, DeliveryId, Destination, FailureRecord, FrameworkFilter, LabelGrammar,
-    NewDelivery, Reporter, Settings,
+    BackendSettings, DeliveryId, Destination, Error, FailureRecord, FrameworkFilter, LabelGrammar,
+    NewDelivery, Reporter, Settings, redact,
 };
+
+/// The most instances of one reporter that a task's label can ask for.
+const MOST_INSTANCES: usize = 32;
 
 /// Decides where a failure goes.
 pub(super) struct Router {
@@ -59,12 +62,21 @@ impl Router {
                     Some((label, _)) => format!("label {label}"),
                     None => "implicit default".to_owned(),
                 };
-                for instance in scope.instances(settings.name()) {
+                let instances = scope.instances(settings.name());
+                if instances.len() > MOST_INSTANCES {
+                    tracing::warn!(task = %failure.id, reporter = settings.name(), asked = instances.len(), "a label asks for more than {MOST_INSTANCES} instances; only the first are told");
+                }
+                for instance in instances.into_iter().take(MOST_INSTANCES) {
                     let resolved = settings.resolve(&scope, instance);
                     for wrong in resolved.invalid() {
                         tracing::warn!(task = %failure.id, reporter = settings.name(), instance, "{wrong}; it is ignored");
                     }
-                    let (destination, why) = match reporter.destination(&resolved) {
+                    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                        reporter.destination(&resolved)
+                    }));
+                    let asked =
+                        asked.unwrap_or_else(|_| Err(Error::internal("the reporter panicked")));
+                    let (destination, why) = match asked {
                         Ok(Some(d)) => (Some(d), why.clone()),
                         Ok(None) => {
                             tracing::debug!(task = %failure.id, reporter = settings.name(), instance, "not configured for this instance, nothing is sent");
@@ -125,6 +137,30 @@ impl Router {
             .find(|(s, _)| s.name() == delivery.reporter)?;
         let scope = self.grammar.scope(&failure.labels);
         Some((reporter, settings.resolve(&scope, &delivery.instance)))
+    }
+
+    /// The values of labels that are secret: by their keys, or since they set an
+    /// option that is declared secret.
+    pub(super) fn secrets<'a>(&self, failure: &'a FailureRecord) -> Vec<&'a str> {
+        let prefix = format!("{}_", self.grammar.prefix);
+        let declared = |key: &str| {
+            key.starts_with(&prefix)
+                && self.reporters.iter().any(|(settings, _)| {
+                    settings.group().options.iter().any(|o| {
+                        o.secret
+                            && o.label
+                            && key
+                                .strip_suffix(o.key)
+                                .is_some_and(|rest| rest.ends_with('_'))
+                    })
+                })
+        };
+        failure
+            .labels
+            .iter()
+            .filter(|(k, v)| !v.is_empty() && (redact::is_secret_label(k, v) || declared(k)))
+            .map(|(_, v)| v.as_str())
+            .collect()
     }
 
     /// What the template function `config` answers.

@@ -3,60 +3,112 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use tokio::{sync::watch, task::JoinSet, time::Instant};
-
-use super::{OnUnknown, Shared, logs, took_too_long};
-use crate::{
-    Attempt, Delivery, Destination, Error, ErrorKind, Lease, LeaseRequest, Next, Outcome, Receipt,
-    Reconciled, Report, ReportOptions, Reporter, Retry, Settings, Subject,
-    clock::{add, until},
-    lock,
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::Instant,
 };
 
-/// How long a worker may sleep without looking at the outbox, for one that other
-/// processes use as well.
+use super::{OnUnknown, Phase, Shared, changed, logs, took_too_long};
+use crate::{
+    Attempt, Capability, Delivery, Destination, Error, ErrorKind, Lease, LeaseRequest, Next,
+    Outcome, Receipt, Reconciled, Report, ReportOptions, Reporter, Retry, Settings, Subject,
+    clock::{add, until},
+    lock,
+    redact::Redactor,
+};
+
+/// How long to sleep without looking at the outbox, for one that other processes use as well.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
-/// Starts a worker for each destination with something to send, until told to stop.
-pub(super) async fn dispatch(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
+/// How much longer than an attempt a lease lasts: leases are for processes that died,
+/// and must not run out under one that is slow or whose clock was set.
+const LEASE_SLACK: Duration = Duration::from_secs(600);
+
+/// Watches the outbox and sees to it that each destination with something due has a
+/// worker that knows. The only one to look at all destinations.
+pub(super) async fn dispatch(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     let mut changes = shared.outbox.changes();
     let mut workers = JoinSet::new();
     loop {
         changes.mark_unchanged();
         while workers.try_join_next().is_some() {}
+        let mut sleep = LONGEST_SLEEP;
         match shared.outbox.pending().await {
             Ok(pending) => {
-                for (destination, _) in pending {
-                    if lock(&shared.working).insert(destination.clone()) {
-                        workers.spawn(work(Arc::clone(&shared), destination, stopping.clone()));
+                let now = shared.clock.now();
+                for (destination, due) in pending {
+                    let mut wait = until(now, due);
+                    if let Some(at) = shared.health.paused_until(&destination, Instant::now()) {
+                        wait = wait.max(at.saturating_duration_since(Instant::now()));
+                    }
+                    if wait > Duration::ZERO {
+                        sleep = sleep.min(wait.max(Duration::from_millis(1)));
+                        continue;
+                    }
+                    let mut working = lock(&shared.working);
+                    if let Some(wake) = working.get(&destination) {
+                        wake.notify_one();
+                    } else {
+                        let wake = Arc::new(Notify::new());
+                        working.insert(destination.clone(), Arc::clone(&wake));
+                        let seat = Seat {
+                            shared: Arc::clone(&shared),
+                            destination,
+                            wake,
+                        };
+                        workers.spawn(work(seat, phase.clone()));
                     }
                 }
             }
             Err(e) => tracing::error!(error = %e.report(), "cannot read the outbox"),
         }
         tokio::select! {
-            _ = stopping.changed() => break,
-            _ = changes.changed() => {}
+            () = ended(&mut phase) => break,
+            () = changed(&mut changes) => {}
             () = shared.ended.notified() => {}
-            () = tokio::time::sleep(LONGEST_SLEEP) => {}
+            () = tokio::time::sleep(sleep) => {}
         }
     }
     while workers.join_next().await.is_some() {}
 }
 
-/// Sends to one destination until there is nothing left to send.
-async fn work(shared: Arc<Shared>, destination: Destination, mut stopping: watch::Receiver<bool>) {
-    let mut changes = shared.outbox.changes();
+/// Resolves when nothing more is to be leased.
+async fn ended(phase: &mut watch::Receiver<Phase>) {
+    // The sender is gone only when the run is over.
+    let _ = phase.wait_for(|p| *p == Phase::Finish).await;
+}
+
+/// A worker's place in the list of workers, given up when it ends in whatever way.
+struct Seat {
+    shared: Arc<Shared>,
+    destination: Destination,
+    wake: Arc<Notify>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        lock(&self.shared.working).remove(&self.destination);
+        // What came between the last look and the removal must not be left lying.
+        self.shared.ended.notify_one();
+    }
+}
+
+/// Sends to one destination until there is nothing due.
+async fn work(seat: Seat, mut phase: watch::Receiver<Phase>) {
+    let (shared, destination) = (&seat.shared, &seat.destination);
     let mut running: JoinSet<()> = JoinSet::new();
     let mut concurrency = 1;
     loop {
-        changes.mark_unchanged();
         while running.try_join_next().is_some() {}
-        if *stopping.borrow() {
+        if *phase.borrow() == Phase::Finish {
             break;
         }
-        let paused = shared.health.paused_until(&destination, Instant::now());
-        let room = if paused.is_some() {
+        let paused = shared
+            .health
+            .paused_until(destination, Instant::now())
+            .is_some();
+        let room = if paused {
             0
         } else {
             usize::saturating_sub(concurrency, running.len())
@@ -64,10 +116,10 @@ async fn work(shared: Arc<Shared>, destination: Destination, mut stopping: watch
         let now = shared.clock.now();
         let mut leased = Vec::new();
         if room > 0 {
-            let expires = add(now, shared.timing.attempt + Duration::from_secs(30));
+            let expires = add(now, shared.timing.attempt + LEASE_SLACK);
             match shared
                 .outbox
-                .lease(&destination, LeaseRequest::new(room, now, expires))
+                .lease(destination, LeaseRequest::new(room, now, expires))
                 .await
             {
                 Ok(l) => leased = l,
@@ -82,86 +134,71 @@ async fn work(shared: Arc<Shared>, destination: Destination, mut stopping: watch
             if let Some((reporter, _)) = shared.router.resolve(&lease.delivery, &lease.record) {
                 concurrency = reporter.capability().concurrency.max(1);
             }
-            running.spawn(attempt(Arc::clone(&shared), lease));
+            running.spawn(attempt(Arc::clone(shared), lease));
         }
-        let idle = got == 0 && running.is_empty();
         if got > 0 && running.len() < concurrency {
             continue;
         }
-        let mut sleep = LONGEST_SLEEP;
-        if let Some(until) = paused {
-            sleep = until - Instant::now();
-        } else if idle {
-            match due(&shared, &destination).await {
-                Some(wait) => sleep = wait.clamp(Duration::from_millis(1), LONGEST_SLEEP),
-                None => break,
-            }
+        if running.is_empty() {
+            // Nothing due, or told to wait: whoever looks at all destinations comes back.
+            break;
         }
         tokio::select! {
-            _ = stopping.changed() => {}
+            () = ended(&mut phase) => {}
             Some(_) = running.join_next() => {}
-            _ = changes.changed(), if running.len() < concurrency && paused.is_none() => {}
-            () = tokio::time::sleep(sleep) => {}
+            () = seat.wake.notified(), if running.len() < concurrency && !paused => {}
         }
     }
     while running.join_next().await.is_some() {}
-    lock(&shared.working).remove(&destination);
-    // What came between the last look and the removal must not be left lying.
-    shared.ended.notify_one();
 }
 
-/// When the next delivery of a destination is due, `None` if it has none.
-async fn due(shared: &Shared, destination: &Destination) -> Option<Duration> {
-    let pending = shared.outbox.pending().await.unwrap_or_default();
-    let now = shared.clock.now();
-    pending
-        .iter()
-        .find(|(d, _)| d == destination)
-        .map(|(_, at)| until(now, *at))
-}
-
-/// Makes one attempt and notes what came of it.
+/// Makes one attempt and notes what came of it, whatever it does.
 async fn attempt(shared: Arc<Shared>, lease: Lease) {
     let started = Instant::now();
-    let number = lease.attempts + 1;
     shared.counters.attempt();
     if let Some(on_secrets) = &shared.on_secrets {
-        on_secrets.tell(&lease.record);
+        on_secrets.tell(&shared.router.secrets(&lease.record));
     }
+    let redactor = shared.redactor.with(shared.router.secrets(&lease.record));
     let Some((reporter, settings)) = shared.router.resolve(&lease.delivery, &lease.record) else {
         let e = Error::config(format!(
             "there is no reporter {} any more",
             lease.delivery.reporter
         ));
         let receipt = Receipt::default().and(lease.delivery.reporter.as_str(), Err(e));
-        return note(&shared, &lease, receipt, started, number).await;
+        return note(
+            &shared,
+            &lease,
+            receipt,
+            started,
+            Capability::default(),
+            &redactor,
+        )
+        .await;
     };
     let report = Report::new(Subject::Failure(Arc::clone(&lease.record)))
         .with_links(logs::links(&shared, &lease.logs).await)
         .with_config(shared.router.config(&lease.delivery, &lease.record))
-        .with_redactor(shared.redactor.with(lease.record.secret_labels()))
+        .with_redactors(redactor.clone(), shared.redactor.clone())
         .with_now(shared.clock.now())
         .with_zone(shared.zone.clone());
-    let opts =
-        ReportOptions::new(&lease.delivery.id, &settings).after(number, lease.progress.as_ref());
+    let opts = ReportOptions::new(&lease.delivery.id, &settings)
+        .after(lease.attempts + 1, lease.progress.as_ref());
     let answer = send(&shared, reporter.as_ref(), &report, &opts, lease.unknown);
     // A reporter that panics is one that failed: its worker goes on.
-    let receipt = match tokio::time::timeout(
-        shared.timing.attempt,
-        AssertUnwindSafe(answer).catch_unwind(),
-    )
-    .await
-    {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    let receipt = match tokio::time::timeout(shared.timing.attempt, answer).await {
         Ok(Ok(receipt)) => receipt,
-        Ok(Err(_)) => whole(
-            &settings,
-            Error::internal("the reporter panicked")
+        Ok(Err(_)) => {
+            let e = Error::internal("the reporter panicked")
                 .with_delivery(Delivery::Unknown)
-                .with_retry(Retry::Later { after: None }),
-        ),
+                .with_retry(Retry::Later { after: None });
+            whole(&settings, e)
+        }
         Err(_) => whole(&settings, took_too_long(shared.timing.attempt)),
     };
-    note(&shared, &lease, receipt, started, number).await;
+    let capability = reporter.capability();
+    note(&shared, &lease, receipt, started, capability, &redactor).await;
 }
 
 /// Asks first whether an earlier attempt arrived, if that can be asked; then sends.
@@ -172,16 +209,26 @@ async fn send(
     opts: &ReportOptions<'_>,
     unknown: bool,
 ) -> Receipt {
-    if unknown && reporter.capability().reconcile {
-        match reporter.reconcile(report, opts).await {
-            Ok(Reconciled::Delivered(receipt)) => return receipt,
-            Ok(Reconciled::NotDelivered) => {}
-            Ok(Reconciled::CannotTell) => shared.counters.possible_double(),
-            // Not known yet, so it stays unknown and is asked again.
-            Err(e) => return whole(opts.settings, e.with_delivery(Delivery::Unknown)),
+    let capability = reporter.capability();
+    if unknown {
+        let mut asked = false;
+        if capability.reconcile {
+            match reporter.reconcile(report, opts).await {
+                Ok(Reconciled::Delivered(receipt)) => return receipt,
+                Ok(Reconciled::NotDelivered) => asked = true,
+                Ok(Reconciled::CannotTell) => {}
+                // Not known yet, so it stays unknown and is asked again.
+                Err(e) => return whole(opts.settings, e.with_delivery(Delivery::Unknown)),
+            }
         }
-    } else if unknown && !reporter.capability().idempotent {
-        shared.counters.possible_double();
+        if !asked && !capability.idempotent {
+            if shared.timing.on_unknown == OnUnknown::Drop {
+                let e = Error::new(ErrorKind::Timeout, "an earlier attempt may have arrived")
+                    .with_retry(Retry::Exhausted);
+                return whole(opts.settings, e);
+            }
+            shared.counters.possible_double();
+        }
     }
     match reporter.report(report, opts).await {
         Ok(receipt) => receipt,
@@ -195,22 +242,35 @@ fn whole(settings: &Settings, error: Error) -> Receipt {
 }
 
 /// Writes down what came of an attempt.
-async fn note(shared: &Shared, lease: &Lease, receipt: Receipt, started: Instant, number: u32) {
+async fn note(
+    shared: &Shared,
+    lease: &Lease,
+    receipt: Receipt,
+    started: Instant,
+    capability: Capability,
+    redactor: &Redactor,
+) {
     let now = shared.clock.now();
-    let redactor = shared.redactor.with(lease.record.secret_labels());
+    let (id, destination, task) = (
+        &lease.delivery.id,
+        &lease.delivery.destination,
+        &lease.record.id,
+    );
     for w in &receipt.warnings {
         if w.kind() == ErrorKind::Template {
             shared.counters.template_fault();
         }
-        tracing::warn!(delivery = %lease.delivery.id, task = %lease.record.id, destination = %lease.delivery.destination, "{}", redactor.redact(&w.report().to_string()));
+        let text = redactor.redact(&w.report().to_string()).into_owned();
+        tracing::warn!(delivery = %id, %task, %destination, "{text}");
     }
     let mut next = receipt.next();
-    let age = until(lease.enqueued, now);
     let mut why = "";
     if let Next::Retry { unknown, .. } = next {
-        if age >= shared.timing.max_age {
+        // Whether it arrived is asked at the next attempt, where that can be asked.
+        let settled = capability.reconcile || capability.idempotent;
+        if until(lease.enqueued, now) >= shared.timing.max_age {
             (next, why) = (Next::Dead, "too old to be tried again");
-        } else if unknown && shared.timing.on_unknown == OnUnknown::Drop {
+        } else if unknown && !settled && shared.timing.on_unknown == OnUnknown::Drop {
             (next, why) = (Next::Dead, "it may have arrived");
         }
     }
@@ -218,54 +278,107 @@ async fn note(shared: &Shared, lease: &Lease, receipt: Receipt, started: Instant
     let mut attempt = Attempt::new(now, Outcome::Delivered);
     attempt.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if let Some(e) = error {
-        attempt.code = Some(e.code().map_or_else(|| e.kind().to_string(), str::to_owned));
+        let code = e.code().map_or_else(|| e.kind().to_string(), str::to_owned);
+        attempt.code = Some(redactor.redact(&code).into_owned());
         attempt.detail = redactor
             .redact(&e.report().to_string())
             .chars()
             .take(2_000)
             .collect();
     }
-    let (id, destination, task) = (
-        &lease.delivery.id,
-        &lease.delivery.destination,
-        &lease.record.id,
+    let (ms, detail, number) = (
+        attempt.latency_ms,
+        attempt.detail.clone(),
+        lease.attempts + 1,
     );
-    let detail = attempt.detail.clone();
-    let noted = match next {
+    match next {
         Next::Done => {
-            shared.counters.delivered();
-            tracing::info!(delivery = %id, %task, %destination, attempt = number, ms = attempt.latency_ms, "delivered");
-            shared.outbox.complete(lease, attempt).await
+            shared.health.works(destination);
+            if commit(id, || {
+                shared
+                    .outbox
+                    .complete(lease, receipt.progress.clone(), attempt.clone())
+            })
+            .await
+            {
+                shared.counters.delivered();
+            }
+            tracing::info!(delivery = %id, %task, %destination, attempt = number, ms, "delivered");
         }
         Next::Retry { after, unknown } => {
-            shared.counters.retry();
             attempt.outcome = if unknown {
                 Outcome::Unknown
             } else {
                 Outcome::Retry
             };
-            let wait = shared
-                .timing
-                .backoff
-                .wait(lease.attempts, after, &mut fastrand::Rng::new());
-            // What one message was told holds for all that share the destination.
-            if after.is_some() || error.is_some_and(|e| e.kind() == ErrorKind::RateLimited) {
-                shared.health.pause(destination, Instant::now() + wait);
+            let mut rng = fastrand::Rng::new();
+            let mut wait = shared.timing.backoff.wait(lease.attempts, None, &mut rng);
+            if after.is_some() {
+                wait = wait.max(shared.timing.backoff.wait(0, after, &mut rng));
             }
-            tracing::warn!(delivery = %id, %task, %destination, attempt = number, again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), may_have_arrived = unknown, error = detail, "not delivered, tried again later");
-            shared
-                .outbox
-                .retry_at(lease, add(now, wait), receipt.progress, attempt)
-                .await
+            // What one message was told holds for all that share the destination, and so
+            // does that nobody is there.
+            let kinds = receipt
+                .targets
+                .iter()
+                .filter_map(|t| t.verdict.as_ref().err());
+            if after.is_some() || kinds.clone().any(|e| e.kind() == ErrorKind::RateLimited) {
+                shared.health.pause(destination, Instant::now() + wait);
+            } else if kinds.clone().any(|e| {
+                matches!(
+                    e.kind(),
+                    ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Io
+                )
+            }) {
+                shared.health.fails(destination, &shared.timing.backoff);
+            }
+            let again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            let at = add(now, wait);
+            if commit(id, || {
+                shared
+                    .outbox
+                    .retry_at(lease, at, receipt.progress.clone(), attempt.clone())
+            })
+            .await
+            {
+                shared.counters.retry();
+            }
+            tracing::warn!(delivery = %id, %task, %destination, attempt = number, again_in_ms, may_have_arrived = unknown, error = detail, "not delivered, tried again later");
         }
         Next::Dead => {
-            shared.counters.dead();
             attempt.outcome = Outcome::Dead;
+            if commit(id, || {
+                shared
+                    .outbox
+                    .bury(lease, receipt.progress.clone(), attempt.clone())
+            })
+            .await
+            {
+                shared.counters.dead();
+            }
             tracing::error!(delivery = %id, %task, %destination, attempt = number, error = detail, why, "given up; kept as a dead letter");
-            shared.outbox.bury(lease, attempt).await
         }
-    };
-    if let Err(e) = noted {
-        tracing::error!(delivery = %id, %task, error = %e.report(), "cannot note what came of an attempt; it may be sent twice");
+    }
+}
+
+/// Writes to the outbox, and tries again while it is only busy or full. True if it is written.
+async fn commit<'a, F>(id: &crate::DeliveryId, mut write: impl FnMut() -> F) -> bool
+where
+    F: Future<Output = crate::Result<()>> + Send + 'a,
+{
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match write().await {
+            Ok(()) => return true,
+            Err(e) if e.is_retryable() && wait < Duration::from_secs(30) => {
+                tracing::warn!(delivery = %id, error = %e.report(), "cannot note what came of an attempt yet");
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            Err(e) => {
+                tracing::error!(delivery = %id, error = %e.report(), "cannot note what came of an attempt; it may be sent twice");
+                return false;
+            }
+        }
     }
 }

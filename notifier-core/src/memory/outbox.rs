@@ -1,5 +1,6 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,18 +12,16 @@ use tokio::sync::watch;
 use crate::{
     Attempt, DeliveryFilter, DeliveryId, DeliveryState, DeliveryView, Destination, EnqueueBatch,
     Enqueued, Error, ErrorKind, FailureKey, FailureRecord, Lease, LeaseRequest, LogLease, Logs,
-    NewDelivery, Outbox, OutboxStats, Outcome, Result, Retry,
-    clock::{add, until},
-    lock,
+    NewDelivery, Outbox, OutboxStats, Outcome, Result, Retry, clock::until, lock,
 };
 
 /// An outbox in memory. It is bounded, and forgets everything when the process ends.
 ///
 /// Limits: [`with_capacity`](Self::with_capacity) open deliveries (100,000 unless
-/// set); the last 1,000 finished ones are remembered, and the last 1,000 dead
-/// letters are kept. A seen key is kept while its source lists it and for
-/// [`SEEN_FOR`](Self::SEEN_FOR) after.
-#[derive(Debug)]
+/// set), and one batch that is larger than that while it is empty; the last 1,000
+/// finished ones are remembered, and the last 1,000 dead letters are kept. A seen key
+/// is kept while its source lists it, while something is kept for it, and for
+/// [`SEEN_FOR`](Self::SEEN_FOR) after it was last seen.
 pub struct MemoryOutbox {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
@@ -32,7 +31,7 @@ pub struct MemoryOutbox {
 /// How many finished deliveries, and how many dead ones, are remembered.
 const REMEMBERED: usize = 1_000;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// By sequence number, so in the order of enqueueing.
     deliveries: BTreeMap<u64, Item>,
@@ -48,41 +47,15 @@ struct State {
     /// Key to (source, when last listed).
     seen: HashMap<FailureKey, (Arc<str>, Timestamp)>,
     cursors: HashMap<String, serde_json::Value>,
+    /// When keys were last forgotten.
+    pruned: Option<Timestamp>,
     next_sequence: u64,
     next_token: u64,
     open: usize,
 }
 
-/// What one destination waits for.
-#[derive(Debug, Default)]
-struct Ready {
-    /// Due, in the order of enqueueing.
-    due: BTreeSet<u64>,
-    /// Not known to be due yet, the earliest first.
-    later: BTreeSet<(Timestamp, u64)>,
-}
-
-impl Ready {
-    /// Takes out the first `max` that are due.
-    fn take(&mut self, max: usize, now: Timestamp) -> Vec<u64> {
-        while let Some(&(at, seq)) = self.later.first() {
-            if at > now {
-                break;
-            }
-            self.later.pop_first();
-            self.due.insert(seq);
-        }
-        let out: Vec<u64> = self.due.iter().copied().take(max).collect();
-        for seq in &out {
-            self.due.remove(seq);
-        }
-        out
-    }
-
-    fn is_empty(&self) -> bool {
-        self.due.is_empty() && self.later.is_empty()
-    }
-}
+/// What one destination waits for, in the order in which it falls due.
+type Ready = BTreeSet<(Timestamp, u64)>;
 
 #[derive(Debug)]
 struct Item {
@@ -95,6 +68,8 @@ struct Item {
     enqueued: Timestamp,
     due: Timestamp,
     generation: u32,
+    /// Its last lease was lost: it may have arrived.
+    lost: bool,
 }
 
 #[derive(Debug)]
@@ -140,6 +115,16 @@ impl MemoryOutbox {
     }
 }
 
+/// Counts only.
+impl fmt::Debug for MemoryOutbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryOutbox")
+            .field("open", &lock(&self.state).open)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for MemoryOutbox {
     fn default() -> Self {
         Self::new()
@@ -161,17 +146,22 @@ impl State {
             .collect();
         for token in &out {
             if let Some(held) = self.leases.remove(token) {
-                self.put_back(held.what);
+                self.put_back(held.what, true);
             }
         }
         !out.is_empty()
     }
 
-    fn put_back(&mut self, what: What) {
+    /// Puts back what was leased. If the lease was `lost`, nobody knows what came of it.
+    fn put_back(&mut self, what: What, lost: bool) {
         match what {
             What::Delivery(seq) => {
                 if let Some(item) = self.deliveries.get_mut(&seq) {
                     item.state = DeliveryState::Pending;
+                    if lost {
+                        item.lost = true;
+                        item.attempts += 1;
+                    }
                 }
                 self.make_ready(seq);
             }
@@ -185,7 +175,6 @@ impl State {
             self.ready
                 .entry(item.delivery.destination.clone())
                 .or_default()
-                .later
                 .insert(at);
         }
     }
@@ -211,6 +200,7 @@ impl State {
                 enqueued: now,
                 due: now,
                 generation,
+                lost: false,
             },
         );
         if settled {
@@ -233,9 +223,18 @@ impl State {
         }
     }
 
-    fn finish(&mut self, seq: u64, state: DeliveryState, attempt: Attempt) {
+    fn finish(
+        &mut self,
+        seq: u64,
+        state: DeliveryState,
+        progress: Option<serde_json::Value>,
+        attempt: Attempt,
+    ) {
         if let Some(item) = self.deliveries.get_mut(&seq) {
             item.state = state;
+            if progress.is_some() {
+                item.progress = progress;
+            }
             item.attempts += 1;
             item.last = Some(attempt);
             self.open -= 1;
@@ -251,6 +250,20 @@ impl State {
         {
             self.forget(old);
         }
+    }
+
+    /// Forgets keys that nobody lists any more and for which nothing is kept; now and
+    /// then, since it looks at all of them.
+    fn prune(&mut self, now: Timestamp) {
+        let every = MemoryOutbox::SEEN_FOR / 24;
+        if self.pruned.is_some_and(|at| until(at, now) < every) {
+            return;
+        }
+        self.pruned = Some(now);
+        let Self { seen, failures, .. } = self;
+        seen.retain(|key, (_, at)| {
+            failures.contains_key(key) || until(*at, now) < MemoryOutbox::SEEN_FOR
+        });
     }
 
     fn forget(&mut self, seq: u64) {
@@ -274,13 +287,15 @@ impl Outbox for MemoryOutbox {
         {
             let mut s = lock(&self.state);
             let room = self.capacity.saturating_sub(s.open);
+            let mut keys = HashSet::new();
             let wanted: usize = batch
                 .failures
                 .iter()
-                .filter(|f| !s.seen.contains_key(&f.record.key))
+                .filter(|f| !s.seen.contains_key(&f.record.key) && keys.insert(&f.record.key))
                 .map(|f| f.deliveries.len())
                 .sum();
-            if wanted > room {
+            // What is larger than the whole outbox would never fit: an empty one takes it.
+            if wanted > room && s.open > 0 {
                 return Err(Error::new(
                     ErrorKind::Full,
                     format!(
@@ -326,10 +341,8 @@ impl Outbox for MemoryOutbox {
                         seen.1 = batch.now;
                     }
                 }
-                s.seen.retain(|_, (from, at)| {
-                    *from != source || until(batch.now, add(*at, Self::SEEN_FOR)) > Duration::ZERO
-                });
             }
+            s.prune(batch.now);
             if let Some(cursor) = batch.cursor {
                 s.cursors.insert(batch.source, cursor);
             }
@@ -398,12 +411,15 @@ impl Outbox for MemoryOutbox {
     async fn lease(&self, destination: &Destination, request: LeaseRequest) -> Result<Vec<Lease>> {
         let mut s = lock(&self.state);
         s.expire(request.now);
-        let due = match s.ready.get_mut(destination) {
-            Some(ready) => ready.take(request.max, request.now),
-            None => Vec::new(),
-        };
-        if s.ready.get(destination).is_some_and(Ready::is_empty) {
-            s.ready.remove(destination);
+        let mut due = Vec::new();
+        if let Some(ready) = s.ready.get_mut(destination) {
+            while due.len() < request.max && ready.first().is_some_and(|(at, _)| *at <= request.now)
+            {
+                due.extend(ready.pop_first().map(|(_, seq)| seq));
+            }
+            if ready.is_empty() {
+                s.ready.remove(destination);
+            }
         }
         let mut out = Vec::with_capacity(due.len());
         for seq in due {
@@ -416,10 +432,11 @@ impl Outbox for MemoryOutbox {
             let (delivery, key) = (item.delivery.clone(), item.key.clone());
             let (enqueued, attempts, progress) =
                 (item.enqueued, item.attempts, item.progress.clone());
-            let unknown = item
-                .last
-                .as_ref()
-                .is_some_and(|a| a.outcome == Outcome::Unknown);
+            let unknown = item.lost
+                || item
+                    .last
+                    .as_ref()
+                    .is_some_and(|a| a.outcome == Outcome::Unknown);
             let Some(f) = s.failures.get(&key) else {
                 continue;
             };
@@ -440,10 +457,15 @@ impl Outbox for MemoryOutbox {
         Ok(out)
     }
 
-    async fn complete(&self, lease: &Lease, attempt: Attempt) -> Result<()> {
+    async fn complete(
+        &self,
+        lease: &Lease,
+        progress: Option<serde_json::Value>,
+        attempt: Attempt,
+    ) -> Result<()> {
         let mut s = lock(&self.state);
         let seq = s.take(lease)?;
-        s.finish(seq, DeliveryState::Done, attempt);
+        s.finish(seq, DeliveryState::Done, progress, attempt);
         drop(s);
         self.changed();
         Ok(())
@@ -463,6 +485,7 @@ impl Outbox for MemoryOutbox {
                 item.state = DeliveryState::Pending;
                 item.attempts += 1;
                 item.due = at;
+                item.lost = false;
                 item.last = Some(attempt);
                 if progress.is_some() {
                     item.progress = progress;
@@ -474,10 +497,15 @@ impl Outbox for MemoryOutbox {
         Ok(())
     }
 
-    async fn bury(&self, lease: &Lease, attempt: Attempt) -> Result<()> {
+    async fn bury(
+        &self,
+        lease: &Lease,
+        progress: Option<serde_json::Value>,
+        attempt: Attempt,
+    ) -> Result<()> {
         let mut s = lock(&self.state);
         let seq = s.take(lease)?;
-        s.finish(seq, DeliveryState::Dead, attempt);
+        s.finish(seq, DeliveryState::Dead, progress, attempt);
         drop(s);
         self.changed();
         Ok(())
@@ -502,7 +530,7 @@ impl Outbox for MemoryOutbox {
         {
             let mut s = lock(&self.state);
             let seq = s.take(lease)?;
-            s.put_back(What::Delivery(seq));
+            s.put_back(What::Delivery(seq), false);
         }
         self.changed();
         Ok(())
@@ -514,7 +542,7 @@ impl Outbox for MemoryOutbox {
             let leases = std::mem::take(&mut s.leases);
             let count = leases.len() as u64;
             for (_, held) in leases {
-                s.put_back(held.what);
+                s.put_back(held.what, true);
             }
             count
         };
@@ -526,15 +554,7 @@ impl Outbox for MemoryOutbox {
         let s = lock(&self.state);
         Ok(s.ready
             .iter()
-            .filter_map(|(d, ready)| {
-                let first = ready
-                    .due
-                    .first()
-                    .and_then(|q| s.deliveries.get(q))
-                    .map(|i| i.due);
-                let later = ready.later.first().map(|(at, _)| *at);
-                Some((d.clone(), first.into_iter().chain(later).min()?))
-            })
+            .filter_map(|(d, ready)| Some((d.clone(), ready.first()?.0)))
             .collect())
     }
 
