@@ -194,12 +194,20 @@ fn check(parsed: &Parsed, problems: &mut Problems) {
 
 /// The options of `mesos-watcher` itself.
 #[cfg(feature = "mesos")]
-pub const MESOS_WATCHER_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
-    "masters",
-    "addresses of the Mesos masters, http://host:port, separated by commas",
-)
-.kind(OptionKind::List)
-.env("COMPLAINER_MASTERS")];
+pub const MESOS_WATCHER_OPTIONS: &[OptionSpec] = &[
+    OptionSpec::new(
+        "masters",
+        "addresses of the Mesos masters, http://host:port, separated by commas",
+    )
+    .kind(OptionKind::List)
+    .env("COMPLAINER_MASTERS"),
+    OptionSpec::new(
+        "demo",
+        "by itself: show the watcher at work on a bundled cluster, and end",
+    )
+    .kind(OptionKind::Bool)
+    .default("false"),
+];
 
 #[cfg(feature = "mesos")]
 impl Cli {

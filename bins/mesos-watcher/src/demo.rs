@@ -91,7 +91,7 @@ impl Stage {
             self.say(&self.dim(&format!("  {lead}{arg}")));
         }
         self.say("");
-        self.say("Now tasks die. For about a minute (ctrl-c ends it):");
+        self.say("Now tasks die, for half a minute (ctrl-c ends it):");
     }
 
     /// Kills tasks in several ways and shows who hears about it.
@@ -157,7 +157,7 @@ impl Stage {
         });
         self.scene(
             &mut seen,
-            "A task with a hostile name dies. It alerts nobody: data is escaped, see the JSON.",
+            "A task with a hostile name dies. Slack shows its name as plain text and alerts nobody: see the JSON.",
             || {
                 self.die(&evil, Death::failed().exit(66), "…");
             },

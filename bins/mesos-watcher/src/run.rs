@@ -8,7 +8,7 @@ use notifier_runtime::{
     registry, signal,
 };
 use notifiers::{
-    Engine, Result, SystemClock,
+    DEFAULT_INSTANCE, Engine, Result, SystemClock,
     engine::{Summary, Timing},
     jiff::tz::TimeZone,
     memory::MemoryOutbox,
@@ -93,6 +93,21 @@ async fn watch(
         .locator(name, locator)
         .source(source);
     for (settings, reporter) in reporters {
+        let default = settings.instance(DEFAULT_INSTANCE);
+        if let Ok(None) = reporter.destination(&default) {
+            let options: Vec<String> = settings
+                .group()
+                .options
+                .iter()
+                .filter(|o| o.label && default.get(o.key).is_none())
+                .map(|o| format!("-{}", settings.group().flag(o)))
+                .collect();
+            tracing::warn!(
+                reporter = settings.name(),
+                unset = options.join(" "),
+                "nothing is set to send to: only tasks whose labels say so are told of"
+            );
+        }
         engine = engine.reporter_with(settings, reporter);
     }
     let engine = engine.build()?;

@@ -59,7 +59,11 @@ const LABELS: &[&str] = &[
 fn forms(secret: &str) -> Vec<String> {
     const A: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     // In base64 at each of the three offsets, without what depends on the neighbours.
+    let json = serde_json::Value::from(secret).to_string();
+    let markup = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut out = vec![
+        json[1..json.len() - 1].to_owned(),
+        markup,
         secret.to_owned(),
         secret.bytes().fold(String::new(), |mut s, b| {
             if b.is_ascii_alphanumeric() {
@@ -93,6 +97,13 @@ struct Plants(Vec<String>);
 impl Plants {
     fn plant(&mut self, kind: &str) -> String {
         let secret = format!("S3cr3t{kind}{:03}x9Zq", self.0.len());
+        self.0.push(secret.clone());
+        secret
+    }
+
+    /// One with all that markup, JSON and addresses write in another way.
+    fn plant_odd(&mut self) -> String {
+        let secret = format!("S3cr3t&<o>'\"/+%{:03}é", self.0.len());
         self.0.push(secret.clone());
         secret
     }
@@ -206,6 +217,11 @@ async fn run(format: &str) {
                 spec = spec.label(*key, plants.plant("label"));
             }
         }
+        // A task that shows in its own name what a label of it calls a secret.
+        let odd = plants.plant_odd();
+        spec = spec
+            .name(format!("task {i} {odd}"))
+            .label("ODD_PASSWORD", odd);
         spec = match i % 3 {
             0 => spec.label("complainer_slack_hook_url", slack.hook_url(&label_hook)),
             1 => spec.label("complainer_slack_instances", "default,team,spare"),

@@ -7,8 +7,8 @@ use notifier_runtime::{
     Cli, Env, Exit, Fatal, Invocation, Masker, Parsed, Problems, WatcherSettings, log, registry,
 };
 use notifiers::{
-    DEFAULT_INSTANCE, Delivery, DeliveryId, Error, ErrorKind, Links, Next, OptionKind, OptionSpec,
-    Receipt, Report, ReportOptions, Retry, TargetReceipt,
+    BackendSettings, DEFAULT_INSTANCE, Delivery, DeliveryId, Error, ErrorKind, Links, Next,
+    OptionKind, OptionSpec, Receipt, Report, ReportOptions, Retry, Settings, TargetReceipt,
 };
 use serde_json::{Value, json};
 
@@ -84,6 +84,19 @@ pub(crate) fn run(m: &ArgMatches, env: &Env) -> Result<Exit, Fatal> {
     })
 }
 
+/// The flags that could say where to send.
+fn unset(backend: &BackendSettings, settings: &Settings) -> String {
+    let group = backend.group();
+    let flags = group
+        .options
+        .iter()
+        .filter(|o| o.label && settings.get(o.key).is_none());
+    flags
+        .map(|o| format!("-{}", group.flag(o)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 async fn send(
     name: &str,
     parsed: &Parsed,
@@ -106,7 +119,10 @@ async fn send(
     let Some(destination) = reporter.destination(&resolved)? else {
         return Err(Fatal::new(
             Exit::Usage,
-            format!("{name}, instance {instance}: there is nothing set to send to"),
+            format!(
+                "{name}, instance {instance}: nothing is set to send to; set {}",
+                unset(&backend, &resolved)
+            ),
         ));
     };
     let generation = p

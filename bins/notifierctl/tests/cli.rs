@@ -406,3 +406,33 @@ fn check_config_says_all_that_is_wrong_and_starts_nothing() {
     );
     assert_eq!(run(&f, &["check-config", "/no/such.toml"]).0, 64);
 }
+
+#[test]
+fn the_readmes_file_is_a_good_one() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (toml, _) = rest.split_once("```").unwrap();
+    let f = Folder::new();
+    let secret = f.write("slack", "https://hooks.slack.com/services/T0/B0/x\n");
+    assert!(toml.contains("/run/secrets/slack"), "{toml}");
+    f.write(
+        "readme.toml",
+        &toml.replace("/run/secrets/slack", secret.to_str().unwrap()),
+    );
+    let (code, out, err) = run(&f, &["check-config", "readme.toml"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn a_file_with_a_list_and_tables_of_reporters_is_told_apart() {
+    let f = Folder::new();
+    f.write(
+        "both.toml",
+        "reporters = \"file\"\n[reporters.file]\nname = \"/dev/stderr\"\n",
+    );
+    let (code, _, err) = run(&f, &["check-config", "both.toml"]);
+    assert_eq!(code, 64);
+    assert!(err.contains("leave out `reporters = …`"), "{err}");
+    assert!(!err.contains("missing"), "{err}");
+}

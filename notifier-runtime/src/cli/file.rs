@@ -38,6 +38,8 @@ pub(super) struct Content {
     pub(super) found: Vec<Found>,
     /// Tables under `reporters`, in the order of the file.
     pub(super) reporters: Vec<String>,
+    /// It is not TOML: what it sets is not known.
+    pub(super) broken: bool,
 }
 
 /// Reads a file whole; the error says what and where.
@@ -102,19 +104,21 @@ pub(super) fn load(
     if errors.is_empty() {
         r.top(table.get_ref());
     } else {
+        r.out.broken = true;
         // The parser goes on after an error; later ones on one line follow from the first.
         let mut lines = BTreeSet::new();
         for e in errors {
             let at = e.span().map_or(0, |s| s.start);
             if lines.len() < 5 && lines.insert(position(text, at).0) {
                 // Only the reason: toml's own display quotes the line, which may hold a secret.
-                let why = e
-                    .message()
-                    .lines()
-                    .next()
-                    .unwrap_or("it is not TOML")
-                    .to_owned();
-                r.wrong(at, &why);
+                let why = e.message().lines().next().unwrap_or("it is not TOML");
+                // TOML cannot hold a value and tables of one name.
+                let hint = if why.contains("dotted key") && text.contains("[reporters.") {
+                    "; leave out `reporters = …`: the tables [reporters.x] say which there are"
+                } else {
+                    ""
+                };
+                r.wrong(at, &format!("{why}{hint}"));
             }
         }
     }

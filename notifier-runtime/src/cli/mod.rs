@@ -355,9 +355,13 @@ impl Cli {
     fn read_file(&self, path: &Path, env: &Env, raw: &mut Raw, problems: &mut Problems) {
         let text = match file::read(path) {
             Ok(text) => text,
-            Err(why) => return problems.push(why),
+            Err(why) => {
+                raw.broken = true;
+                return problems.push(why);
+            }
         };
         let content = file::load(path, &text, &self.sections, env, problems);
+        raw.broken |= content.broken;
         let listed = content
             .found
             .iter()
@@ -403,6 +407,7 @@ impl Cli {
         env: &Env,
         mut problems: Problems,
     ) -> Result<Parsed, Problems> {
+        let broken = raw.broken;
         let mut program = ProgramSettings::default();
         let mut backends: BTreeMap<&'static str, BackendSettings> = BTreeMap::new();
         let mut secrets: Vec<String> = Vec::new();
@@ -480,7 +485,7 @@ impl Cli {
             }
             problems.push(line);
         }
-        for key in &self.required {
+        for key in self.required.iter().filter(|_| !broken) {
             if let Err(e) = program.require(key) {
                 problems.push(e.to_string());
             }
@@ -495,7 +500,7 @@ impl Cli {
             secrets,
             command_line,
         };
-        for check in &self.checks {
+        for check in self.checks.iter().filter(|_| !broken) {
             check(&parsed, &mut problems);
         }
         problems.masked(&redactor).into_result()?;
@@ -611,6 +616,8 @@ struct Entry {
 struct Raw {
     entries: Vec<Entry>,
     instances: Vec<(usize, String, &'static OptionSpec, String, Vec<String>)>,
+    /// The file could not be read: what it sets is not known, so nothing is missing.
+    broken: bool,
 }
 
 impl Raw {

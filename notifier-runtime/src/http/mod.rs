@@ -10,7 +10,7 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::any,
 };
 
 use crate::{Cli, Masker, Parsed, WatcherSettings};
@@ -100,8 +100,8 @@ impl Interface {
     pub fn router(self) -> Router {
         let state = Arc::new(self);
         Router::new()
-            .route("/health", get(health))
-            .route("/version", get(version))
+            .route("/health", any(health))
+            .route("/version", any(version))
             .merge(pprof::routes(Arc::clone(&state)))
             .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here.\n") })
             .with_state(state)

@@ -17,11 +17,11 @@ use super::Interface;
 use crate::{Exit, Fatal};
 
 /// A request's head must be in within this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head of a request.
 const MAX_HEAD: usize = 16 * 1024;
 /// How many connections are served at once; more wait.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 1024;
 /// How long requests under way may take at the end.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -131,6 +131,12 @@ async fn serve(listener: TcpListener, interface: Interface, mut stopped: watch::
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD);
     loop {
+        if places.available_permits() == 0 {
+            tracing::warn!(
+                connections = MAX_CONNECTIONS,
+                "the HTTP interface is full; more connections wait"
+            );
+        }
         let place = tokio::select! {
             _ = stopped.changed() => break,
             place = Arc::clone(&places).acquire_owned() => place,

@@ -29,6 +29,7 @@ pub enum Scenario {
 }
 
 type Received = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+type Attempts = Arc<dyn Fn() -> usize + Send + Sync>;
 
 /// A service made ready for one case.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ pub struct Setup {
     /// The settings that lead to it.
     pub settings: Settings,
     received: Option<Received>,
+    attempts: Option<Attempts>,
 }
 
 impl Setup {
@@ -45,11 +47,13 @@ impl Setup {
         Self {
             settings,
             received: None,
+            attempts: None,
         }
     }
 
     /// How to ask for the messages that arrived since it was made ready, one text each. A
-    /// service that drops doubles shows them once.
+    /// service that drops doubles shows them once. One that answered no, or later, took
+    /// none; one that broke the connection after the whole request, or hangs, may have.
     #[must_use]
     pub fn with_received(mut self, f: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
         self.received = Some(Arc::new(f));
@@ -59,6 +63,19 @@ impl Setup {
     /// The messages that arrived, if that can be asked.
     pub fn received(&self) -> Option<Vec<String>> {
         self.received.as_ref().map(|f| f())
+    }
+
+    /// How to ask how often a report was tried since it was made ready, in whatever way it
+    /// ended. With it, the suite proves that a reporter never retries by itself.
+    #[must_use]
+    pub fn with_attempts(mut self, f: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        self.attempts = Some(Arc::new(f));
+        self
+    }
+
+    /// How often a report was tried, if that can be asked.
+    pub fn attempts(&self) -> Option<usize> {
+        self.attempts.as_ref().map(|f| f())
     }
 }
 

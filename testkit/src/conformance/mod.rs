@@ -35,8 +35,13 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The short form sees answers only: whether a message arrived it cannot know, counts as
+//! skipped, and [`Results`] says so.
+//!
 //! A reporter with a service behind it implements [`Harness`], by which the suite
-//! makes that service fail in each [`Scenario`] it can, and calls [`suite`].
+//! makes that service fail in each [`Scenario`] it can, and calls [`suite`]. With
+//! [`Setup::with_received`] and [`Setup::with_attempts`] it looks at what arrived as well,
+//! and [`Results::assert_complete`] makes sure that nothing was left out.
 
 mod failure;
 mod harness;

@@ -1,6 +1,14 @@
 //! The suite for [`Reporter`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use notifier_core::{
@@ -20,8 +28,49 @@ const LIMIT: Duration = Duration::from_secs(30);
 const AFTER: Duration = Duration::from_secs(17);
 /// Reports under way at once.
 const CROWD: usize = 8;
+/// The longest that a report may hold up its thread. Far more than any work on a message
+/// takes, and far less than any wait: slow machines are not to fail it.
+const STALL: Duration = Duration::from_millis(250);
+/// A report with a name and labels of more bytes than this is big,
+const BIG: usize = 4096;
+/// and may hold it up for longer.
+const HOSTILE_STALL: Duration = Duration::from_secs(2);
+/// How often what held up its thread is looked at again: a machine may be held up too.
+const SECOND_LOOKS: usize = 3;
+/// What it is to send a report into each scenario that is not a delivery.
+const FAULTS: [(&str, Scenario); 7] = [
+    (
+        "told to slow down, it says retry later, after the time asked for",
+        Scenario::RateLimited { after: Some(AFTER) },
+    ),
+    (
+        "told to slow down without a time, it says retry later",
+        Scenario::RateLimited { after: None },
+    ),
+    (
+        "not available, it says retry later and not delivered",
+        Scenario::Unavailable,
+    ),
+    ("refused, it says never", Scenario::Refuse),
+    (
+        "refused as a destination, it says never, and for all of it",
+        Scenario::RefuseDestination,
+    ),
+    (
+        "cut off without an answer, it says that it may have arrived",
+        Scenario::CutAfterBody,
+    ),
+    (
+        "without an answer in time, it says that it may have arrived",
+        Scenario::Hang,
+    ),
+];
 
 /// Checks a reporter that delivers with these settings, without making anything fail.
+///
+/// Only its answers are seen: "the message arrives" and all that needs a fault count as
+/// skipped. A reporter that says it delivered and sends nothing passes; what arrived is
+/// known to a [`Harness`] with [`Setup::with_received`].
 ///
 /// Must run inside a tokio runtime. Every report is sent for real.
 pub async fn reporter(reporter: impl Reporter, settings: &Settings) -> Results {
@@ -53,6 +102,8 @@ pub async fn suite(harness: &dyn Harness) -> Results {
         secrets: harness.secrets(),
         results: Results::default(),
         serial: 0,
+        stalls: Vec::new(),
+        tries: None,
     };
     s.secrets.retain(|x| !x.is_empty());
     s.secrets.push(LABEL_SECRET.to_owned());
@@ -66,6 +117,10 @@ struct Suite<'a> {
     secrets: Vec<String>,
     results: Results,
     serial: u32,
+    /// Reports that held up their thread, to be looked at again.
+    stalls: Vec<(Scenario, Report, Duration)>,
+    /// Where a report was tried other than once, if any harness could count.
+    tries: Option<Vec<String>>,
 }
 
 type Verdict = Result<(), String>;
@@ -83,9 +138,11 @@ impl Suite<'_> {
         self.results.judge("the check passes and sends nothing", v);
         let v = self.delivers().await;
         self.results.judge("a report is delivered once", v);
+        self.arrives().await;
         self.forwarding().await;
         self.faults().await;
         self.twice().await;
+        self.progress().await;
         self.reconciles().await;
         self.hostile().await;
         self.subjects().await;
@@ -93,6 +150,9 @@ impl Suite<'_> {
         let v = self.crowd().await;
         self.results
             .judge("reports at the same time are each delivered once", v);
+        self.tries();
+        let v = self.stalls().await;
+        self.results.judge("no report holds up its thread", v);
     }
 
     fn statics(&mut self) {
@@ -179,13 +239,47 @@ impl Suite<'_> {
 
     /// Sends one report and looks at what no answer may ever do.
     async fn send(
-        &self,
+        &mut self,
+        scenario: Scenario,
+        setup: &Setup,
+        report: &Report,
+        id: &DeliveryId,
+    ) -> Result<Receipt, String> {
+        let receipt = self.attempt(scenario, setup, report, id, 1, None).await?;
+        if let Some(n) = setup.attempts() {
+            let wrong = self.tries.get_or_insert_default();
+            if n != 1 {
+                wrong.push(format!("{scenario:?}: {n} attempts"));
+            }
+        }
+        Ok(receipt)
+    }
+
+    async fn deliver(
+        &mut self,
+        setup: &Setup,
+        report: &Report,
+        id: &DeliveryId,
+    ) -> Result<Receipt, String> {
+        let receipt = self.send(Scenario::Deliver, setup, report, id).await?;
+        is_done(&receipt)?;
+        Ok(receipt)
+    }
+
+    async fn attempt(
+        &mut self,
+        scenario: Scenario,
         setup: &Setup,
         report: &Report,
         id: &DeliveryId,
         attempt: u32,
+        progress: Option<serde_json::Value>,
     ) -> Result<Receipt, String> {
-        let receipt = send_by(&self.reporter, setup, report, id, attempt).await?;
+        let (result, stall) = send_by(&self.reporter, setup, report, id, attempt, progress).await;
+        if stall > limit(report) {
+            self.stalls.push((scenario, report.clone(), stall));
+        }
+        let receipt = result?;
         for t in &receipt.targets {
             self.no_secret("a target", &t.target)?;
         }
@@ -205,16 +299,49 @@ impl Suite<'_> {
     async fn delivers(&mut self) -> Verdict {
         let (report, id) = self.next_report();
         let setup = self.fresh().await?;
-        let receipt = self.send(&setup, &report, &id, 1).await?;
-        is_done(&receipt)?;
+        let receipt = self.deliver(&setup, &report, &id).await?;
         if receipt.targets.is_empty() {
             return Err("the receipt names no target".to_owned());
         }
-        if let Some(messages) = setup.received() {
-            if messages.len() != 1 {
-                return Err(format!("{} messages arrived", messages.len()));
+        self.arrived(&setup, &receipt)
+    }
+
+    async fn arrives(&mut self) {
+        const NAME: &str = "the message arrives";
+        let (report, id) = self.next_report();
+        let v = async {
+            let setup = self.fresh().await?;
+            let receipt = self.deliver(&setup, &report, &id).await?;
+            self.arrived(&setup, &receipt)?;
+            Ok(setup.received().is_some())
+        }
+        .await;
+        self.results.add(
+            NAME,
+            match v {
+                Ok(true) => Outcome::Passed,
+                Ok(false) => Outcome::Skipped(
+                    "the harness cannot say what arrived; see Setup::with_received".to_owned(),
+                ),
+                Err(why) => Outcome::Failed(why),
+            },
+        );
+    }
+
+    /// Looks at what arrived of one report, where that is known: one message, or one for
+    /// each target.
+    fn arrived(&self, setup: &Setup, receipt: &Receipt) -> Verdict {
+        let Some(messages) = setup.received() else {
+            return Ok(());
+        };
+        if messages.len() != 1 && messages.len() != receipt.targets.len().max(1) {
+            return Err(format!("{} messages arrived", messages.len()));
+        }
+        for m in &messages {
+            self.no_secret("the message", m)?;
+            if m.contains('\0') {
+                return Err("the message has a NUL in it".to_owned());
             }
-            self.no_secret("the message", &messages[0])?;
         }
         Ok(())
     }
@@ -240,7 +367,7 @@ impl Suite<'_> {
             if !same {
                 return Err("the wrapped one describes itself differently".to_owned());
             }
-            is_done(&send_by(&wrapped, &setup, &report, &id, 1).await?)
+            is_done(&send_by(&wrapped, &setup, &report, &id, 1, None).await.0?)
         }
         .await;
         self.results
@@ -248,34 +375,7 @@ impl Suite<'_> {
     }
 
     async fn faults(&mut self) {
-        let scenarios = [
-            (
-                "told to slow down, it says retry later, after the time asked for",
-                Scenario::RateLimited { after: Some(AFTER) },
-            ),
-            (
-                "told to slow down without a time, it says retry later",
-                Scenario::RateLimited { after: None },
-            ),
-            (
-                "not available, it says retry later and not delivered",
-                Scenario::Unavailable,
-            ),
-            ("refused, it says never", Scenario::Refuse),
-            (
-                "refused as a destination, it says never, and for all of it",
-                Scenario::RefuseDestination,
-            ),
-            (
-                "cut off without an answer, it says that it may have arrived",
-                Scenario::CutAfterBody,
-            ),
-            (
-                "without an answer in time, it says that it may have arrived",
-                Scenario::Hang,
-            ),
-        ];
-        for (name, scenario) in scenarios {
+        for (name, scenario) in FAULTS {
             let Some(setup) = self.harness.prepare(scenario).await else {
                 self.results.add(
                     name,
@@ -284,19 +384,13 @@ impl Suite<'_> {
                 continue;
             };
             let (report, id) = self.next_report();
-            let v = match self.send(&setup, &report, &id, 1).await {
-                Ok(receipt) => fits(scenario, &receipt),
+            let v = match self.send(scenario, &setup, &report, &id).await {
+                Ok(receipt) => fits(scenario, &receipt).and_then(|()| took(scenario, &setup)),
                 Err(e) => Err(e),
             };
             self.results.judge(name, v);
             let (report, id) = self.next_report();
-            let v = match self.fresh().await {
-                Ok(setup) => self
-                    .send(&setup, &report, &id, 1)
-                    .await
-                    .and_then(|r| is_done(&r)),
-                Err(e) => Err(e),
-            };
+            let v = self.one(&report, &id).await;
             self.results
                 .judge(format!("{name}; then the next report is delivered"), v);
         }
@@ -305,15 +399,17 @@ impl Suite<'_> {
     async fn twice(&mut self) {
         const NAME: &str = "a second attempt with the same id makes no second message";
         if !self.reporter.capability().idempotent {
-            self.results
-                .add(NAME, Outcome::Skipped("it does not claim that".to_owned()));
+            self.results.add(NAME, Outcome::NotPromised);
             return;
         }
         let (report, id) = self.next_report();
         let v = async {
             let setup = self.fresh().await?;
             for attempt in 1..=2 {
-                is_done(&self.send(&setup, &report, &id, attempt).await?)?;
+                let receipt = self
+                    .attempt(Scenario::Deliver, &setup, &report, &id, attempt, None)
+                    .await?;
+                is_done(&receipt)?;
             }
             match setup.received() {
                 Some(m) if m.len() != 1 => Err(format!("{} messages arrived", m.len())),
@@ -322,6 +418,112 @@ impl Suite<'_> {
         }
         .await;
         self.results.judge(NAME, v);
+    }
+
+    /// What an attempt got done is handed to the next one.
+    async fn progress(&mut self) {
+        let v = self.after_delivery().await;
+        self.results.judge(
+            "a second attempt takes the first one's progress, and sends nothing again",
+            v,
+        );
+        const NAME: &str = "after a fault, a second attempt takes the first one's progress";
+        let mut tried = false;
+        let mut v = Ok(());
+        for scenario in [
+            Scenario::Unavailable,
+            Scenario::RateLimited { after: None },
+            Scenario::CutAfterBody,
+        ] {
+            let Some(setup) = self.harness.prepare(scenario).await else {
+                continue;
+            };
+            tried = true;
+            v = v.and(self.after_fault(scenario, &setup).await);
+        }
+        match tried {
+            true => self.results.judge(NAME, v),
+            false => self.results.add(
+                NAME,
+                Outcome::Skipped("the harness cannot prepare a fault".to_owned()),
+            ),
+        }
+    }
+
+    async fn after_delivery(&mut self) -> Verdict {
+        let (report, id) = self.next_report();
+        let setup = self.fresh().await?;
+        let receipt = self.deliver(&setup, &report, &id).await?;
+        let before = setup.received();
+        let targets = receipt.targets.len();
+        let second = self
+            .attempt(Scenario::Deliver, &setup, &report, &id, 2, receipt.progress)
+            .await?;
+        is_done(&second)?;
+        // With one target the engine makes no second attempt after a delivery; with several
+        // it does, for the others.
+        match (before, setup.received()) {
+            (Some(a), Some(b)) if targets > 1 && a.len() != b.len() => Err(format!(
+                "{} messages arrived, then {} more, at targets that had theirs",
+                a.len(),
+                b.len().saturating_sub(a.len())
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn after_fault(&mut self, scenario: Scenario, setup: &Setup) -> Verdict {
+        let (report, id) = self.next_report();
+        let receipt = self.attempt(scenario, setup, &report, &id, 1, None).await?;
+        let setup = self.fresh().await?;
+        let second = self
+            .attempt(Scenario::Deliver, &setup, &report, &id, 2, receipt.progress)
+            .await?;
+        is_done(&second)?;
+        // What may have arrived at the first attempt may be held back at the second.
+        if scenario == Scenario::CutAfterBody {
+            return Ok(());
+        }
+        self.arrived(&setup, &second)
+    }
+
+    /// Sends one report where all is well, and looks at what arrived.
+    async fn one(&mut self, report: &Report, id: &DeliveryId) -> Verdict {
+        let setup = self.fresh().await?;
+        let receipt = self.deliver(&setup, report, id).await?;
+        self.arrived(&setup, &receipt)
+    }
+
+    fn tries(&mut self) {
+        const NAME: &str = "no report is tried more than once";
+        match self.tries.take() {
+            None => self.results.add(
+                NAME,
+                Outcome::Skipped(
+                    "the harness cannot count attempts; see Setup::with_attempts".to_owned(),
+                ),
+            ),
+            Some(wrong) if wrong.is_empty() => self.results.add(NAME, Outcome::Passed),
+            Some(wrong) => self.results.judge(NAME, Err(wrong.join(", "))),
+        }
+    }
+
+    /// Looks again at reports that held up their thread: the machine may have been at fault.
+    async fn stalls(&mut self) -> Verdict {
+        for (scenario, report, mut stall) in std::mem::take(&mut self.stalls) {
+            for _ in 0..SECOND_LOOKS {
+                let Some(setup) = self.harness.prepare(scenario).await else {
+                    break;
+                };
+                let (_, id) = self.next_report();
+                let (_, again) = send_by(&self.reporter, &setup, &report, &id, 1, None).await;
+                stall = stall.min(again);
+            }
+            if stall > limit(&report) {
+                return Err(format!("for {stall:.0?} at a time, in {scenario:?}"));
+            }
+        }
+        Ok(())
     }
 
     async fn reconciles(&mut self) {
@@ -335,7 +537,7 @@ impl Suite<'_> {
         };
         let v = async {
             let setup = self.fresh().await?;
-            is_done(&self.send(&setup, &sent, &sent_id, 1).await?)?;
+            let _ = self.deliver(&setup, &sent, &sent_id).await?;
             for (report, id, arrived) in [(&sent, &sent_id, true), (&unsent, &unsent_id, false)] {
                 let opts = ReportOptions::new(id, &setup.settings).after(2, None);
                 let answer = timeout(LIMIT, self.reporter.reconcile(report, &opts))
@@ -363,13 +565,7 @@ impl Suite<'_> {
             let report = Report::failure(failure)
                 .with_links(Links::new("", "http://agent.example/a|b>c?d=\"e\"&f=g"))
                 .with_config(move |_| nasty.clone());
-            let v = match self.fresh().await {
-                Ok(setup) => self
-                    .send(&setup, &report, &id, 1)
-                    .await
-                    .and_then(|r| is_done(&r)),
-                Err(e) => Err(e),
-            };
+            let v = self.one(&report, &id).await;
             self.results
                 .judge(format!("a hostile failure is delivered: {name}"), v);
         }
@@ -400,16 +596,7 @@ impl Suite<'_> {
                 self.serial,
             );
             let report = Report::new(subject);
-            let v = match self.fresh().await {
-                Ok(setup) => self.send(&setup, &report, &id, 1).await.and_then(|r| {
-                    is_done(&r)?;
-                    match setup.received() {
-                        Some(m) if m.len() != 1 => Err(format!("{} messages arrived", m.len())),
-                        _ => Ok(()),
-                    }
-                }),
-                Err(e) => Err(e),
-            };
+            let v = self.one(&report, &id).await;
             self.results.judge(format!("{name} is delivered"), v);
         }
     }
@@ -437,7 +624,7 @@ impl Suite<'_> {
                 done(timeout(LIMIT, task).await)?;
                 let (report, id) = self.next_report();
                 let setup = self.fresh().await?;
-                is_done(&self.send(&setup, &report, &id, 1).await?)?;
+                let _ = self.deliver(&setup, &report, &id).await?;
             }
             Ok(())
         }
@@ -452,14 +639,19 @@ impl Suite<'_> {
             .into_iter()
             .map(|(report, id)| {
                 let (r, setup) = (Arc::clone(&self.reporter), setup.clone());
-                tokio::spawn(async move { send_by(&r, &setup, &report, &id, 1).await })
+                tokio::spawn(async move { send_by(&r, &setup, &report, &id, 1, None).await.0 })
             })
             .collect();
+        let mut targets = 0;
         for t in tasks {
-            is_done(&done(timeout(2 * LIMIT, t).await)??)?;
+            let receipt = done(timeout(2 * LIMIT, t).await)??;
+            is_done(&receipt)?;
+            targets += receipt.targets.len();
         }
         match setup.received() {
-            Some(m) if m.len() != CROWD => Err(format!("{} of {CROWD} messages arrived", m.len())),
+            Some(m) if m.len() != CROWD && m.len() != targets => {
+                Err(format!("{} of {CROWD} messages arrived", m.len()))
+            }
             _ => Ok(()),
         }
     }
@@ -472,22 +664,51 @@ impl Suite<'_> {
     }
 }
 
-/// Sends in a task of its own, so that a panic is a failed case.
+/// Sends in a task of its own, so that a panic is a failed case. Tells the longest time,
+/// too, that it held up the thread.
 async fn send_by(
     reporter: &Arc<dyn Reporter>,
     setup: &Setup,
     report: &Report,
     id: &DeliveryId,
     attempt: u32,
-) -> Result<Receipt, String> {
+    progress: Option<serde_json::Value>,
+) -> (Result<Receipt, String>, Duration) {
     let reporter = Arc::clone(reporter);
     let (settings, report, id) = (setup.settings.clone(), report.clone(), id.clone());
+    let longest = Arc::new(AtomicU64::new(0));
+    let stall = Arc::clone(&longest);
     let task = tokio::spawn(async move {
-        let opts = ReportOptions::new(&id, &settings).after(attempt, None);
-        reporter.report(&report, &opts).await
+        let opts = ReportOptions::new(&id, &settings).after(attempt, progress.as_ref());
+        let mut sending = reporter.report(&report, &opts);
+        // Each poll is timed, which holds on a runtime of any number of threads.
+        poll_fn(|cx| {
+            let begin = Instant::now();
+            let answer: Poll<_> = sending.as_mut().poll(cx);
+            let took = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+            stall.fetch_max(took, Ordering::Relaxed);
+            answer
+        })
+        .await
     });
-    let result = done(timeout(LIMIT, task).await)?;
-    Ok(result.unwrap_or_else(|e| Receipt::default().and("all", Err(e))))
+    let result = done(timeout(LIMIT, task).await)
+        .map(|r| r.unwrap_or_else(|e| Receipt::default().and("all", Err(e))));
+    (
+        result,
+        Duration::from_micros(longest.load(Ordering::Relaxed)),
+    )
+}
+
+/// How long a report may hold up its thread: longer for one that is big.
+fn limit(report: &Report) -> Duration {
+    let size = report.subject().failure().map_or(0, |f| {
+        f.name.len()
+            + f.labels
+                .iter()
+                .map(|(k, v)| k.len() + v.len())
+                .sum::<usize>()
+    });
+    if size > BIG { HOSTILE_STALL } else { STALL }
 }
 
 /// What a spawned task gave, with its panic or its taking too long as text.
@@ -535,6 +756,20 @@ fn fits(scenario: Scenario, receipt: &Receipt) -> Verdict {
         Ok(())
     } else {
         Err(format!("it says {next:?}, {error:?}"))
+    }
+}
+
+/// What the service may have taken in a scenario, where that is known.
+fn took(scenario: Scenario, setup: &Setup) -> Verdict {
+    let most = match scenario {
+        Scenario::Deliver | Scenario::CutAfterBody | Scenario::Hang => 1,
+        _ => 0,
+    };
+    match setup.received() {
+        Some(m) if m.len() > most => {
+            Err(format!("{} messages arrived, at most {most} may", m.len()))
+        }
+        _ => Ok(()),
     }
 }
 

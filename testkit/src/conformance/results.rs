@@ -12,6 +12,8 @@ pub enum Outcome {
     Failed(String),
     /// It could not be tried, and why.
     Skipped(String),
+    /// The implementation says that it does not promise this.
+    NotPromised,
 }
 
 /// One promise, and whether it is kept.
@@ -26,7 +28,7 @@ pub struct Case {
 
 /// All cases of a suite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "call `assert`"]
+#[must_use = "call `assert` or `assert_complete`"]
 pub struct Results(Vec<Case>);
 
 impl Results {
@@ -70,7 +72,24 @@ impl Results {
             .map(|c| c.name.as_str())
     }
 
-    /// Panics with a list if a case failed.
+    /// Panics with a list if a case failed or could not be tried: for a harness that can
+    /// make every [`Scenario`](super::Scenario) and knows what arrived.
+    ///
+    /// # Panics
+    /// If a case failed or was skipped.
+    #[track_caller]
+    pub fn assert_complete(&self) {
+        self.assert();
+        let skipped = self.skipped().count();
+        assert!(
+            skipped == 0,
+            "{skipped} of {} cases were skipped\n{self}",
+            self.0.len()
+        );
+    }
+
+    /// Panics with a list if a case failed. Cases that could not be tried are not looked
+    /// at; see [`assert_complete`](Self::assert_complete) and [`skipped`](Self::skipped).
     ///
     /// # Panics
     /// If a case failed.
@@ -93,6 +112,7 @@ impl fmt::Display for Results {
                 Outcome::Passed => writeln!(f, "pass  {}", c.name)?,
                 Outcome::Failed(why) => writeln!(f, "FAIL  {}: {why}", c.name)?,
                 Outcome::Skipped(why) => writeln!(f, "skip  {}: {why}", c.name)?,
+                Outcome::NotPromised => writeln!(f, "n/a   {}: not promised", c.name)?,
             }
         }
         Ok(())
