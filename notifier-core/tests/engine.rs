@@ -1,5 +1,7 @@
 //! The engine from outside, with paused time and no sockets.
 
+mod support;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -14,40 +16,8 @@ use notifier_core::{
     memory::{MemoryOutbox, MemoryReporter, MemorySource},
     *,
 };
-use tokio::{sync::oneshot, time::Instant};
-
-fn failure(id: &str) -> FailureRecord {
-    FailureRecord::new(id, id, "TASK_FAILED", jiff::Timestamp::UNIX_EPOCH)
-}
-
-fn clock() -> TokioClock {
-    TokioClock::new("2026-01-01T00:00:00Z".parse().unwrap())
-}
-
-struct Running {
-    stop: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<Result<engine::Summary>>,
-}
-
-fn start(engine: &Engine) -> Running {
-    let (stop, stopped) = oneshot::channel();
-    let engine = engine.clone();
-    let task = tokio::spawn(async move {
-        engine
-            .run(async {
-                stopped.await.ok();
-            })
-            .await
-    });
-    Running { stop, task }
-}
-
-impl Running {
-    async fn stop(self) -> engine::Summary {
-        self.stop.send(()).unwrap();
-        self.task.await.unwrap().unwrap()
-    }
-}
+use support::{clock, failure, start};
+use tokio::time::Instant;
 
 /// The latencies of a fast reporter, with or without a neighbour that hangs for ever.
 async fn latencies(neighbour_hangs: bool) -> Vec<Duration> {

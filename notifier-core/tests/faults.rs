@@ -7,6 +7,8 @@ use notifier_core::{
     redact::*,
     *,
 };
+mod support;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -14,41 +16,8 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep},
-};
-fn failure(id: &str) -> FailureRecord {
-    FailureRecord::new(id, id, "TASK_FAILED", jiff::Timestamp::UNIX_EPOCH)
-}
-fn t0() -> jiff::Timestamp {
-    "2026-01-01T00:00:00Z".parse().unwrap()
-}
-fn clock() -> TokioClock {
-    TokioClock::new(t0())
-}
-struct Running {
-    stop: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<Result<engine::Summary>>,
-}
-fn start(engine: &Engine) -> Running {
-    let (stop, stopped) = oneshot::channel();
-    let engine = engine.clone();
-    let task = tokio::spawn(async move {
-        engine
-            .run(async {
-                stopped.await.ok();
-            })
-            .await
-    });
-    Running { stop, task }
-}
-impl Running {
-    async fn stop(self) -> engine::Summary {
-        self.stop.send(()).unwrap();
-        self.task.await.unwrap().unwrap()
-    }
-}
+use support::{clock, failure, start, t0};
+use tokio::time::{Instant, sleep};
 fn secs(s: u64) -> Duration {
     Duration::from_secs(s)
 }

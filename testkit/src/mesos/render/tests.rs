@@ -9,7 +9,7 @@ fn model(version: MesosVersion) -> Model {
     let mut model = Model::new(version, Limits::default(), None);
     model.time = Some(1_500_000_000.123_456);
     model.add_master("m.test".to_owned(), 1);
-    model.add_agent("a.test".to_owned(), 2, "/work".to_owned());
+    model.add_agent("a.test".to_owned(), 2, "/sandboxes".to_owned());
     model
 }
 
@@ -109,7 +109,8 @@ fn executors_are_shown_where_mesos_shows_them() {
     );
     let directory = executors[0]["directory"].as_str().unwrap();
     assert!(
-        directory.starts_with("/work/slaves/") && directory.contains("/executors/command/runs/")
+        directory.starts_with("/sandboxes/slaves/")
+            && directory.contains("/executors/command/runs/")
     );
     assert!(directory.ends_with(executors[0]["container"].as_str().unwrap()));
 
