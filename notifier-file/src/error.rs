@@ -32,7 +32,8 @@ pub(crate) fn at_start(path: &Path, e: io::Error) -> Option<Error> {
     Some(Error::config(format!("file.name: {shown} {why}")).with_source(e))
 }
 
-/// An error while a record was written. None of it counts as delivered.
+/// An error while a record was written. None of it counts as delivered, unless the caller
+/// knows better.
 pub(crate) fn at_run(path: &Path, e: io::Error) -> Error {
     let shown = path.display();
     if let Some(why) = advice(&e) {

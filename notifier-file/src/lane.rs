@@ -6,6 +6,7 @@
 //! another file, nor the program's end.
 
 use std::{
+    ffi::OsStr,
     fmt,
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
@@ -25,8 +26,11 @@ use crate::error::at_run;
 /// Records that may wait for one file.
 const QUEUE: usize = 64;
 
-/// Between tries of a stream that takes nothing now; 500 of them are 5 s.
+/// Between tries of a stream that takes nothing now.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How many such tries; 5 s.
+const PATIENCE: u32 = 500;
 
 enum Work {
     Write { record: String, fsync: bool },
@@ -161,20 +165,52 @@ enum Name {
 }
 
 fn name(path: &Path) -> Name {
-    match path.to_str() {
-        Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Name::Stdout,
-        Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Name::Stderr,
-        Some(p) if p.starts_with("/dev/fd/") || p.starts_with("/proc/self/fd/") => Name::Descriptor,
-        _ => Name::Path,
+    let Some(last) = path.file_name() else {
+        return Name::Path;
+    };
+    let stream = |last: &OsStr| match last.to_str() {
+        Some("1") => Name::Stdout,
+        Some("2") => Name::Stderr,
+        _ => Name::Descriptor,
+    };
+    match (path.parent().and_then(Path::to_str), last.to_str()) {
+        (Some("/dev"), Some("stdout")) => return Name::Stdout,
+        (Some("/dev"), Some("stderr")) => return Name::Stderr,
+        (Some("/dev/fd" | "/proc/self/fd"), _) => return stream(last),
+        _ => {}
     }
+    // The same by another way: `/dev/../dev/stdout`, `/proc/thread-self/fd/1`, one's own number.
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let Ok(dir) = std::fs::canonicalize(dir) else {
+        return Name::Path;
+    };
+    if dir == Path::new("/dev") {
+        return match last.to_str() {
+            Some("stdout") => Name::Stdout,
+            Some("stderr") => Name::Stderr,
+            _ => Name::Path,
+        };
+    }
+    let own = std::fs::canonicalize("/proc/self").is_ok_and(|own| {
+        // All threads have the same descriptors.
+        dir == own.join("fd") || (dir.starts_with(own.join("task")) && dir.ends_with("fd"))
+    });
+    if own { stream(last) } else { Name::Path }
 }
 
 struct Target {
     path: PathBuf,
     name: Name,
     open: Option<Open>,
-    /// The last record may have been written in part.
+    /// What was written last, by us or by who wrote to the file before, ends inside a line.
     torn: bool,
+    /// Some of the record whose writing failed is out, and cannot be made good.
+    begun: bool,
+    /// How often a stream that takes nothing is tried again.
+    patience: u32,
     /// It may have been made just now, and its name not be on the disk.
     fresh: bool,
 }
@@ -192,6 +228,8 @@ impl Target {
             name: name(path),
             open: None,
             torn: false,
+            begun: false,
+            patience: PATIENCE,
             fresh: true,
         }
     }
@@ -200,7 +238,14 @@ impl Target {
         match work {
             Work::Check => self.check().map_err(|e| at_run(&self.path, e)),
             Work::Write { record, fsync } => {
-                self.write(record).map_err(|e| at_run(&self.path, e))?;
+                self.begun = false;
+                self.write(record).map_err(|e| {
+                    let e = at_run(&self.path, e);
+                    match self.begun {
+                        true => e.with_delivery(Delivery::Unknown),
+                        false => e,
+                    }
+                })?;
                 if *fsync {
                     // Written it is; whether it is there after a crash, nobody knows.
                     self.sync()
@@ -267,39 +312,45 @@ impl Target {
             return Err(io::ErrorKind::NotFound.into());
         };
         // One record is one write: with O_APPEND records of several programs do not mix.
-        let bytes = if torn {
+        // Records that do not end with a line feed are not lines, and none is torn.
+        let bytes = if torn && record.ends_with('\n') {
             format!("\n{record}")
         } else {
             record.to_owned()
         };
-        let mut patience = 500;
-        let mut rest = bytes.as_bytes();
-        while !rest.is_empty() {
-            match open.file.write(rest) {
-                Ok(0) => {
-                    self.torn = open.regular.is_some();
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                Ok(n) => rest = &rest[n..],
+        let bytes = bytes.as_bytes();
+        let (mut patience, mut written) = (self.patience, 0);
+        let e = loop {
+            match open.file.write(&bytes[written..]) {
+                Ok(0) => break io::ErrorKind::WriteZero.into(),
+                Ok(n) => written += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // A standard stream that someone else has set not to wait.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock && patience > 0 => {
                     patience -= 1;
                     thread::sleep(PAUSE);
                 }
-                Err(e) => {
-                    let begun = rest.len() < bytes.len();
-                    self.torn = open.regular.is_some() && (begun || torn);
-                    if open.regular.is_none() && matches!(self.name, Name::Path | Name::Descriptor)
-                    {
-                        // A pipe whose reader went away is opened anew for the next one.
-                        self.open = None;
-                    }
-                    return Err(e);
-                }
+                Err(e) => break e,
+            }
+            if written == bytes.len() {
+                return Ok(());
+            }
+        };
+        if open.regular.is_some() {
+            // The next record begins a line of its own.
+            self.torn = match written.checked_sub(1) {
+                Some(last) => bytes[last] != b'\n',
+                None => torn,
+            };
+        } else {
+            // Who reads the stream has some of it.
+            self.begun = written > 0;
+            if matches!(self.name, Name::Path | Name::Descriptor) {
+                // A pipe whose reader went away is opened anew for the next one.
+                self.open = None;
             }
         }
-        Ok(())
+        Err(e)
     }
 
     /// Waits until it is on the disk; of a new file its name too.
@@ -390,11 +441,102 @@ mod tests {
     use super::*;
 
     #[test]
-    fn device_names_are_known() {
-        assert_eq!(name(Path::new("/dev/stderr")), Name::Stderr);
-        assert_eq!(name(Path::new("/proc/self/fd/1")), Name::Stdout);
-        assert_eq!(name(Path::new("/dev/fd/7")), Name::Descriptor);
-        assert_eq!(name(Path::new("/dev/stderr.log")), Name::Path);
+    fn device_names_are_known_by_whatever_way() {
+        let pid = std::process::id();
+        let of = |n: u8| {
+            [
+                format!("/dev/fd/{n}"),
+                format!("/dev//fd/{n}"),
+                format!("/proc/self/fd/{n}"),
+                format!("/proc/thread-self/fd/{n}"),
+                format!("/proc/{pid}/fd/{n}"),
+                format!("/proc/{pid}/task/../fd/{n}"),
+                format!("/proc/self/task/{pid}/fd/{n}"),
+            ]
+        };
+        let all = |names: &[String], expected| {
+            for n in names {
+                assert_eq!(name(Path::new(n)), expected, "{n}");
+            }
+        };
+        all(&of(1), Name::Stdout);
+        all(&of(2), Name::Stderr);
+        all(&of(7), Name::Descriptor);
+        for way in ["/dev/", "/dev/./", "/dev/../dev/", "//dev/"] {
+            all(&[format!("{way}stdout")], Name::Stdout);
+            all(&[format!("{way}stderr")], Name::Stderr);
+        }
+        for other in [
+            "/dev/stderr.log",
+            "/tmp/stdout",
+            "/proc/1/fd/1",
+            "stdout",
+            "/dev/null",
+        ] {
+            all(&[other.to_owned()], Name::Path);
+        }
+    }
+
+    #[test]
+    fn records_that_are_not_lines_are_never_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        for _ in 0..2 {
+            let mut t = Target::new(&path);
+            t.write("a;").unwrap();
+            t.write("b;").unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a;b;a;b;");
+    }
+
+    #[test]
+    fn what_we_left_short_is_repaired_by_the_next_line_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut t = Target::new(&path);
+        t.write("whole\nsho").unwrap();
+        t.write("rt;").unwrap();
+        // As after a disk that was full.
+        t.torn = true;
+        t.write("line\n").unwrap();
+        t.torn = true;
+        t.write("a;").unwrap();
+        t.write("b\n").unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "whole\nshort;\nline\na;b\n"
+        );
+    }
+
+    #[test]
+    fn a_stream_that_took_some_of_a_record_may_have_it() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(writer));
+        rustix::fs::fcntl_setfl(
+            &file,
+            rustix::fs::fcntl_getfl(&file).unwrap() | OFlags::NONBLOCK,
+        )
+        .unwrap();
+        let mut t = Target::new(Path::new("/dev/stdout"));
+        t.patience = 2;
+        t.open = Some(Open {
+            file,
+            regular: None,
+        });
+        let mut write = |size| {
+            let e = t
+                .work(&Work::Write {
+                    record: "x".repeat(size),
+                    fsync: false,
+                })
+                .unwrap_err();
+            assert!(e.is_retryable(), "{e:?}");
+            e.delivery()
+        };
+        assert_eq!(write(2_000_000), Delivery::Unknown);
+        // Full, so that nothing goes out.
+        assert_eq!(write(100_000), Delivery::NotDelivered);
+        drop(reader);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 /// Makes control characters but line feed and tab visible, `\x1b`, so that a record
 /// read on a terminal cannot steer it.
 ///
-/// Line feeds stay: the template decides where records end.
+/// Those of data are visible already, line feeds included: see
+/// [`Markup::Lines`](notifier_core::Markup::Lines). What is left is the template's own, and
+/// so are its line feeds, which decide where records end.
 pub(crate) fn record(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

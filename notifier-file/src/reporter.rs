@@ -8,9 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use notifier_core::{
-    BackendSettings, Capability, DEFAULT_INSTANCE, DeliveryId, Destination, Error, Markup,
-    MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report, ReportOptions, Reporter,
-    ReporterFactory, Result, Settings, Subject, parse_bool,
+    BackendSettings, Capability, DEFAULT_INSTANCE, DeliveryId, Destination, Error, ErrorKind,
+    Markup, MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report, ReportOptions,
+    Reporter, ReporterFactory, Result, Settings, Subject, parse_bool,
 };
 
 use crate::{DEFAULT_NAME, OPTIONS, SCHEME, lane::Lane, payload::record};
@@ -38,7 +38,7 @@ impl FileReporter {
     /// [`ErrorKind::Template`](notifier_core::ErrorKind::Template) if a template cannot be compiled,
     /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if a file cannot be opened and waiting does not help.
     pub fn new(settings: &BackendSettings) -> Result<Self> {
-        let templates = MessageTemplates::compile(settings, "format", Markup::Plain)?;
+        let templates = MessageTemplates::compile(settings, "format", Markup::Lines)?;
         let mut lanes = BTreeMap::new();
         for name in settings.all_values("name") {
             let lane = Lane::open(Path::new(&name))?;
@@ -117,9 +117,19 @@ impl Reporter for FileReporter {
             // No template of the user's says where this record ends.
             text.push('\n');
         }
+        let mut warnings: Vec<Error> = rendered.fault.into_iter().collect();
+        if text.trim().is_empty() {
+            warnings.push(Error::new(
+                ErrorKind::Template,
+                "file.format gave an empty record; the built-in text was written",
+            ));
+            let summary = report.summary();
+            text = record(&Markup::Lines.escape(&report.redactor().redact(&summary)));
+            text.push('\n');
+        }
         self.lane(name).write(text, fsync).await?;
         let mut receipt = Receipt::delivered(name);
-        receipt.warnings.extend(rendered.fault);
+        receipt.warnings = warnings;
         Ok(receipt)
     }
 

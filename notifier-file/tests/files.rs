@@ -284,7 +284,17 @@ async fn the_check_makes_no_file_and_writes_nothing() {
 
 #[tokio::test]
 async fn standard_streams_and_null_are_taken() {
-    for name in ["/dev/stderr", "/dev/stdout", "/dev/null", "/proc/self/fd/2"] {
+    let own = format!("/proc/{}/fd/1", std::process::id());
+    for name in [
+        "/dev/stderr",
+        "/dev/stdout",
+        "/dev/null",
+        "/proc/self/fd/2",
+        "/dev/../dev/stdout",
+        "/proc/thread-self/fd/1",
+        "/dev/fd/1",
+        &own,
+    ] {
         let r = open(Path::new(name)).unwrap();
         assert_eq!(
             r.send(&report("to a stream")).await.unwrap().next(),
@@ -316,5 +326,51 @@ async fn instances_named_by_labels_have_the_settings_of_all() {
             .matches("Task web (d.4) died with status TASK_FAILED")
             .count(),
         2
+    );
+}
+
+#[tokio::test]
+async fn an_empty_record_is_written_as_the_built_in_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let r = FileReporter::builder()
+        .name(path.to_str().unwrap())
+        .format("{{ if false }}x{{ end }}{{ .nl }}")
+        .build()
+        .unwrap();
+    let receipt = r.send(&report("web.1")).await.unwrap();
+    assert_eq!(receipt.next(), Next::Done);
+    assert_eq!(receipt.warnings[0].kind(), ErrorKind::Template);
+    assert_eq!(
+        read(&path),
+        "Task web (web.1) died with status TASK_FAILED\n"
+    );
+}
+
+#[tokio::test]
+async fn records_without_line_feeds_stay_so_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    for _ in 0..2 {
+        let r = FileReporter::builder()
+            .name(path.to_str().unwrap())
+            .format("{{ .failure.ID }};")
+            .build()
+            .unwrap();
+        put(&r, "a").await;
+        put(&r, "b").await;
+    }
+    assert_eq!(read(&path), "a;b;a;b;");
+}
+
+#[tokio::test]
+async fn a_name_of_a_task_cannot_forge_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let r = open(&path).unwrap();
+    put(&r, "a\nweb.2\r\u{2028}\u{202e}\u{1b}[2K\t").await;
+    assert_eq!(
+        read(&path),
+        "a\\x0aweb.2\\x0d\\u{2028}\\u{202e}\\x1b[2K\t\n"
     );
 }

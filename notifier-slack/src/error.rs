@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use notifier_core::{Delivery, Error, ErrorKind, Result, Retry, Scope};
 use notifier_http::{Answer, MAX_RETRY_AFTER};
-use serde::Deserialize;
+use serde_json::Value;
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -27,46 +27,84 @@ impl From<Refusal> for Error {
     }
 }
 
-#[derive(Deserialize)]
-struct Json {
-    ok: Option<bool>,
-    success: Option<bool>,
-    error: Option<String>,
-    retry_after: Option<f64>,
+/// What a body says, whatever wrote it.
+#[derive(Debug, PartialEq, Eq)]
+enum Said<'a> {
+    /// It was posted.
+    Yes,
+    /// It was not, for a reason that may be known.
+    No(Option<&'a str>),
+    /// Neither, in words that may be a reason.
+    Unclear(Option<&'a str>),
 }
 
-/// Reads an answer. `slack`: the host is Slack's own, which always says `ok`.
-pub(crate) fn read(answer: &Answer, slack: bool) -> Result<(), Refusal> {
+/// The fields of a body in JSON; those of an unexpected type count as missing.
+struct Json(Value);
+
+impl Json {
+    fn read(text: &str) -> Option<Self> {
+        let v: Value = text
+            .starts_with('{')
+            .then(|| serde_json::from_str(text).ok())??;
+        Some(Self(v))
+    }
+
+    fn flag(&self, name: &str) -> Option<bool> {
+        match self.0.get(name)? {
+            Value::Bool(b) => Some(*b),
+            Value::String(s) => s.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn error(&self) -> Option<&str> {
+        self.0.get("error")?.as_str().filter(|s| !s.is_empty())
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = match self.0.get("retry_after")? {
+            Value::String(s) => s.trim().parse().ok()?,
+            v => v.as_f64()?,
+        };
+        (seconds >= 0.0)
+            .then(|| Duration::from_secs_f64(seconds.min(MAX_RETRY_AFTER.as_secs_f64())))
+    }
+}
+
+fn said<'a>(text: &'a str, json: Option<&'a Json>) -> Said<'a> {
+    let Some(json) = json else {
+        return match text {
+            t if t.eq_ignore_ascii_case("ok") => Said::Yes,
+            t => Said::Unclear(Some(t)),
+        };
+    };
+    let error = json.error();
+    match (json.flag("ok"), json.flag("success")) {
+        (Some(true), _) => Said::Yes,
+        (Some(false), _) | (None, Some(false)) => Said::No(error),
+        (None, Some(true)) if error.is_none() => Said::Yes,
+        (None, _) if error.is_some() => Said::No(error),
+        (None, _) => Said::Unclear(None),
+    }
+}
+
+/// Reads an answer, and what was strange about it if it was a yes. `slack`: the host is
+/// Slack's own, which always says `ok`.
+pub(crate) fn read(answer: &Answer, slack: bool) -> Result<Option<Error>, Refusal> {
     let text = answer.text();
     let text = text.trim();
-    let json: Option<Json> = text
-        .starts_with('{')
-        .then(|| serde_json::from_str(text).ok())
-        .flatten();
-    let word = match &json {
-        Some(j) if j.ok == Some(false) || j.error.is_some() => j.error.as_deref(),
-        Some(_) => None,
-        None => Some(text),
-    }
-    .filter(|w| is_word(w));
-    if answer.is_success() {
-        let yes = match &json {
-            Some(j) => {
-                j.error.is_none()
-                    && (j.ok == Some(true) || (j.ok.is_none() && j.success == Some(true)))
-            }
-            None => text.eq_ignore_ascii_case("ok") || (text.is_empty() && !slack),
-        };
-        if yes {
-            return Ok(());
-        }
+    let json = Json::read(text.trim_start_matches('\u{feff}'));
+    let said = said(text, json.as_ref());
+    let word = match said {
+        Said::Yes => None,
+        Said::No(w) | Said::Unclear(w) => w.filter(|w| is_word(w)),
+    };
+    if answer.is_success() && said == Said::Yes {
+        return Ok(None);
     }
     let after = answer
         .retry_after()
-        .or_else(|| {
-            let seconds = json.as_ref()?.retry_after?;
-            Duration::try_from_secs_f64(seconds).ok()
-        })
+        .or_else(|| json.as_ref()?.retry_after())
         .map(|d| d.min(MAX_RETRY_AFTER));
     let who = answer.who();
     if answer.status() == 429 {
@@ -82,23 +120,42 @@ pub(crate) fn read(answer: &Answer, slack: bool) -> Result<(), Refusal> {
         return Err(known.refusal(who, word, after));
     }
     if answer.is_success() {
-        return Err(Refusal::Error(match word {
-            Some(word) => {
-                Error::new(ErrorKind::Rejected, format!("{who} refuses: {word}")).with_code(word)
-            }
-            None => Error::new(
-                ErrorKind::InvalidResponse,
-                format!("{who} answered {} but did not say ok", answer.status()),
-            )
-            .with_code(answer.status().to_string()),
-        }));
+        return not_ok(&said, word, who, answer.status(), slack);
     }
     let e = answer.error();
-    Err(Refusal::Error(match answer.status() {
+    Err(match answer.status() {
         // Nothing of the message is in a hook's address: it is the hook that is refused.
-        403 | 404 | 410 => e.with_scope(Scope::Destination),
-        _ => e,
-    }))
+        403 | 404 | 410 => Refusal::Error(e.with_scope(Scope::Destination)),
+        413 => Refusal::Shrink(e),
+        _ => Refusal::Error(e),
+    })
+}
+
+/// What a 2xx means that says neither yes nor a reason that is known.
+fn not_ok(
+    said: &Said<'_>,
+    word: Option<&str>,
+    who: &str,
+    status: u16,
+    slack: bool,
+) -> Result<Option<Error>, Refusal> {
+    let e = |kind, text: String| Error::new(kind, text).with_code(status.to_string());
+    let strange = format!("{who} answered {status} but did not say ok");
+    match (said, word) {
+        // A look-alike that answers 2xx has it; to try again would be to tell it again.
+        (Said::Unclear(_), _) if !slack => Ok(Some(e(
+            ErrorKind::InvalidResponse,
+            format!("{strange}: taken as delivered"),
+        ))),
+        (_, Some(word)) => Err(Refusal::Error(
+            e(ErrorKind::Rejected, format!("{who} refuses: {word}")).with_code(word),
+        )),
+        (Said::No(_), None) => Err(Refusal::Error(e(
+            ErrorKind::Rejected,
+            format!("{who} refuses, and does not say why"),
+        ))),
+        _ => Err(Refusal::Error(e(ErrorKind::InvalidResponse, strange))),
+    }
 }
 
 fn is_word(text: &str) -> bool {
@@ -196,6 +253,66 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_are_read_leniently() {
+        for (text, expected) in [
+            ("ok", Said::Yes),
+            ("OK", Said::Yes),
+            (r#"{"ok":true,"retry_after":"5"}"#, Said::Yes),
+            (r#"{"ok":true,"error":{"a":1}}"#, Said::Yes),
+            (r#"{"ok":true,"error":"x","success":false}"#, Said::Yes),
+            (r#"{"ok":"true"}"#, Said::Yes),
+            (r#"{"success":true,"retry_after":[]}"#, Said::Yes),
+            (r#"{"ok":false}"#, Said::No(None)),
+            (r#"{"success":false,"error":7}"#, Said::No(None)),
+            (r#"{"ok":false,"error":"a b"}"#, Said::No(Some("a b"))),
+            (r#"{"error":"no_service"}"#, Said::No(Some("no_service"))),
+            (r#"{"result":"success"}"#, Said::Unclear(None)),
+            ("success", Said::Unclear(Some("success"))),
+            ("", Said::Unclear(Some(""))),
+        ] {
+            assert_eq!(said(text, Json::read(text).as_ref()), expected, "{text}");
+        }
+        for (value, seconds) in [
+            ("3", Some(3.0)),
+            ("1.5", Some(1.5)),
+            (r#""30""#, Some(30.0)),
+            ("1e300", Some(3600.0)),
+            (r#""inf""#, Some(3600.0)),
+            ("-1", None),
+            (r#""soon""#, None),
+            (r#""NaN""#, None),
+            ("null", None),
+        ] {
+            let json = Json::read(&format!(r#"{{"retry_after":{value}}}"#)).unwrap();
+            assert_eq!(
+                json.retry_after().map(|d| d.as_secs_f64()),
+                seconds,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn slack_itself_must_say_ok() {
+        for (text, slack, kind) in [
+            ("", true, Some(ErrorKind::InvalidResponse)),
+            ("<html>", true, Some(ErrorKind::InvalidResponse)),
+            ("\u{feff}ok", true, Some(ErrorKind::InvalidResponse)),
+            ("success", true, Some(ErrorKind::Rejected)),
+            (r#"{"ok":false}"#, true, Some(ErrorKind::Rejected)),
+            ("success", false, None),
+            ("", false, None),
+            (r#"{"ok":false}"#, false, Some(ErrorKind::Rejected)),
+        ] {
+            let json = Json::read(text);
+            let said = said(text, json.as_ref());
+            let word = Some(text).filter(|w| is_word(w));
+            let found = not_ok(&said, word, "https://x", 200, slack);
+            assert_eq!(found.err().map(|r| Error::from(r).kind()), kind, "{text:?}");
+        }
+    }
 
     #[test]
     fn words_have_their_verdicts() {

@@ -106,7 +106,7 @@ impl SlackReporter {
         http: &HttpClient,
         url: &str,
         payload: &Payload<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Error>, Refusal> {
         let answer = http
             .post(url)
             .secret_url()
@@ -168,12 +168,14 @@ impl Reporter for SlackReporter {
         self.warn_once(settings, url);
         let (text, mut warnings) = self.text(report, settings);
         match self.post(&http, url, &Payload::new(settings, &text)).await {
-            Ok(()) => {}
+            Ok(strange) => warnings.extend(strange),
             Err(Refusal::Error(e)) => return Err(e),
             // Refused for its form, so certainly not posted: once more, plain and short.
             Err(Refusal::Shrink(refused)) => {
-                self.post(&http, url, &Payload::new(settings, &plain(&text)))
+                let strange = self
+                    .post(&http, url, &Payload::new(settings, &plain(&text)))
                     .await?;
+                warnings.extend(strange);
                 warnings.push(
                     Error::new(
                         ErrorKind::Rejected,

@@ -156,24 +156,51 @@ async fn answers_have_their_verdicts() {
             all,
         ),
         (
-            text(200, "some_new_word"),
+            text(200, r#"{"ok":false,"error":"some_new_word"}"#),
             K::Rejected,
             Retry::Never,
             no,
             one,
         ),
         (
-            text(200, "<html>a login page</html>"),
-            K::InvalidResponse,
-            later,
-            unknown,
+            text(200, r#"{"ok":false,"error":"Some text with spaces"}"#),
+            K::Rejected,
+            Retry::Never,
+            no,
             one,
         ),
         (
             text(200, r#"{"ok":false}"#),
-            K::InvalidResponse,
-            later,
-            unknown,
+            K::Rejected,
+            Retry::Never,
+            no,
+            one,
+        ),
+        (
+            text(200, r#"{"success":false,"retry_after":"x"}"#),
+            K::Rejected,
+            Retry::Never,
+            no,
+            one,
+        ),
+        (
+            text(
+                200,
+                r#"{"ok":false,"error":"ratelimited","retry_after":"30"}"#,
+            ),
+            K::RateLimited,
+            after(30),
+            no,
+            one,
+        ),
+        (
+            text(
+                429,
+                r#"{"ok":false,"error":"rate_limited","retry_after":1e300}"#,
+            ),
+            K::RateLimited,
+            after(3600),
+            no,
             one,
         ),
         (text(404, "<html>"), K::Rejected, Retry::Never, no, all),
@@ -203,10 +230,59 @@ async fn answers_have_their_verdicts() {
 
 #[tokio::test]
 async fn look_alikes_say_it_in_their_own_way() {
-    for body in ["OK", "", r#"{"ok":true}"#, r#"{"success":true}"#] {
+    for (body, warnings) in [
+        ("OK", 0),
+        (r#"{"ok":true}"#, 0),
+        (r#"{"ok":true,"retry_after":"5"}"#, 0),
+        (r#"{"ok":true,"error":{"a":1}}"#, 0),
+        (r#"{"success":true}"#, 0),
+        // Nothing that Slack would say: it has the message, and would get it again for ever.
+        ("", 1),
+        ("\u{feff}ok", 1),
+        ("1", 1),
+        ("success", 1),
+        ("Message sent", 1),
+        (r#"{"result":"success"}"#, 1),
+        ("<html>accepted</html>", 1),
+    ] {
         let s = server(ResponseTemplate::new(200).set_body_string(body)).await;
-        assert_eq!(send(&s).await.unwrap().next(), Next::Done, "{body:?}");
+        let receipt = send(&s).await.unwrap();
+        assert_eq!(
+            (receipt.next(), receipt.warnings.len()),
+            (Next::Done, warnings),
+            "{body:?}"
+        );
+        assert_eq!(bodies(&s).await.len(), 1, "{body:?}");
+        if let Some(e) = receipt.warnings.first() {
+            assert!(
+                e.to_string()
+                    .ends_with("did not say ok: taken as delivered")
+            );
+            assert!(!e.report().to_string().contains("s3cretpath"), "{e:?}");
+        }
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_goes_out_plain_and_short_once() {
+    let s = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(413).set_body_string("<html>too large</html>"))
+        .up_to_n_times(1)
+        .mount(&s)
+        .await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_string("ok"))
+        .mount(&s)
+        .await;
+    let receipt = send(&s).await.unwrap();
+    assert_eq!((receipt.next(), receipt.warnings.len()), (Next::Done, 1));
+    assert_eq!(bodies(&s).await.len(), 2);
+
+    let s = server(ResponseTemplate::new(413)).await;
+    let e = send(&s).await.unwrap_err();
+    assert_eq!((e.kind(), e.retry()), (ErrorKind::TooLarge, Retry::Never));
+    assert_eq!(bodies(&s).await.len(), 2);
 }
 
 #[tokio::test]
