@@ -142,6 +142,14 @@ fn not_ok(
     let e = |kind, text: String| Error::new(kind, text).with_code(status.to_string());
     let strange = format!("{who} answered {status} but did not say ok");
     match (said, word) {
+        // A page is some proxy's: nobody knows whether the message went further.
+        (Said::Unclear(Some(text)), _) if text.starts_with('<') => {
+            Err(Refusal::Error(e(ErrorKind::InvalidResponse, strange)))
+        }
+        // A word like Slack's for a refusal, though a new one.
+        (_, Some(word)) if word.contains('_') => Err(Refusal::Error(
+            e(ErrorKind::Rejected, format!("{who} refuses: {word}")).with_code(word),
+        )),
         // A look-alike that answers 2xx has it; to try again would be to tell it again.
         (Said::Unclear(_), _) if !slack => Ok(Some(e(
             ErrorKind::InvalidResponse,

@@ -155,6 +155,21 @@ async fn answers_have_their_verdicts() {
             no,
             all,
         ),
+        // A proxy's page, and a word like Slack's for a refusal.
+        (
+            text(200, "<html>please log in</html>"),
+            K::InvalidResponse,
+            later,
+            unknown,
+            one,
+        ),
+        (
+            text(200, "some_new_word"),
+            K::Rejected,
+            Retry::Never,
+            no,
+            one,
+        ),
         (
             text(200, r#"{"ok":false,"error":"some_new_word"}"#),
             K::Rejected,
@@ -243,7 +258,6 @@ async fn look_alikes_say_it_in_their_own_way() {
         ("success", 1),
         ("Message sent", 1),
         (r#"{"result":"success"}"#, 1),
-        ("<html>accepted</html>", 1),
     ] {
         let s = server(ResponseTemplate::new(200).set_body_string(body)).await;
         let receipt = send(&s).await.unwrap();
