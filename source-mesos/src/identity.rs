@@ -1,19 +1,23 @@
 //! What makes a death unique, and deaths that are seen before their status is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use notifier_core::{FailureKey, jiff::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Seconds, Task};
 
-/// For how long a death without a status may be missing from the listing and still be
-/// the same when it comes back: a new leader learns of its tasks within ten minutes.
-const RETURN_MS: i64 = 15 * 60 * 1000;
-/// By how much the status of such a death may be later than its last listing.
+/// By how much the status of a death that was seen without one may be later than that:
+/// the clocks of agents differ. A status later than this is of another death.
 const SKEW_MS: i64 = 5 * 60 * 1000;
-/// For how long a death is remembered under its first key after it left the listing.
+/// For how long a death is remembered under its first key after it left the listing. A
+/// new leader may take long to learn of all its tasks again.
 const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
+/// How many deaths are remembered. Those beyond have a key without a time.
+const MAX: usize = 10_000;
+
+/// In place of a time in the key of a death that found no room.
+const BEYOND: &str = "seen";
 
 /// What a death has in common with those of the same task id, on the same agent, of the
 /// same kind.
@@ -81,9 +85,17 @@ struct Sighting {
 /// Such a death is keyed by the time it was seen. When its entry leaves the listing and a
 /// new status of the same victim appears, that is its status: it keeps the first key,
 /// for as long as it is listed.
+///
+/// The memory is bounded: a death without a status that finds no room in it has a key
+/// without a time. It is told once, but maybe again when its status comes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Sightings(Vec<Sighting>);
+pub(crate) struct Sightings(
+    Vec<Sighting>,
+    /// Those listed now that found no room: they keep their keys when there is some.
+    #[serde(skip)]
+    HashSet<FailureKey>,
+);
 
 impl Sightings {
     /// The identities of all listed deaths, in their order. `now` is in milliseconds.
@@ -117,6 +129,12 @@ impl Sightings {
                 out[at] = Some(plain(cluster, &victim, *time));
             }
         }
+        let known = self.0.len();
+        let mut room = Room {
+            left: MAX.saturating_sub(known),
+            before: std::mem::take(&mut self.1),
+            beyond: HashSet::new(),
+        };
         let mut memory: HashMap<Victim, Vec<Sighting>> = HashMap::new();
         for sighting in self.0.drain(..) {
             memory
@@ -127,17 +145,35 @@ impl Sightings {
         for (victim, group) in groups {
             let known = memory.remove(&victim).unwrap_or_default();
             let times: Vec<Option<Seconds>> = group.iter().map(|at| deaths[*at].1).collect();
-            let (identities, kept) = identify_group(cluster, now, &victim, known, &times);
+            let (identities, kept) =
+                identify_group(cluster, now, &victim, known, &times, &mut room);
             for (at, identity) in group.into_iter().zip(identities) {
                 out[at] = Some(identity);
             }
             self.0.extend(kept);
         }
+        if !room.beyond.is_empty() && room.before.is_empty() {
+            tracing::warn!(
+                remembered = MAX,
+                beyond = room.beyond.len(),
+                "too many failures without a status; some may be told again when theirs comes"
+            );
+        }
+        self.1 = room.beyond;
         // A stable order, so that an unchanged memory makes an unchanged cursor.
         self.0
             .sort_by(|a, b| (a.seen, &a.key).cmp(&(b.seen, &b.key)));
         out.into_iter().flatten().collect()
     }
+}
+
+/// The room for deaths not seen before.
+struct Room {
+    left: usize,
+    /// Keys of the last listing that found none.
+    before: HashSet<FailureKey>,
+    /// And of this one.
+    beyond: HashSet<FailureKey>,
 }
 
 fn plain(cluster: &str, victim: &Victim, time: Seconds) -> Identity {
@@ -155,50 +191,42 @@ fn identify_group(
     victim: &Victim,
     known: Vec<Sighting>,
     times: &[Option<Seconds>],
+    room: &mut Room,
 ) -> (Vec<Identity>, Vec<Sighting>) {
-    let listed = |ms: i64| times.iter().flatten().any(|t| t.millis() == ms);
-    let is_kept = |s: &Sighting| {
-        let keep = if s.status.is_some() {
-            KEEP_MS
-        } else {
-            RETURN_MS
-        };
-        s.gone.is_none_or(|gone| now.saturating_sub(gone) <= keep)
-    };
+    let listed: HashSet<i64> = times.iter().flatten().map(|t| t.millis()).collect();
     let (mut bound, mut open): (Vec<_>, Vec<_>) = known
         .into_iter()
-        .filter(is_kept)
+        .filter(|s| {
+            s.gone
+                .is_none_or(|gone| now.saturating_sub(gone) <= KEEP_MS)
+        })
         .partition(|s| s.status.is_some());
     let without = times.iter().filter(|t| t.is_none()).count();
 
     // Entries that left: the oldest first, those that had left before at the very first.
     let order = |s: &Sighting| (s.seen, s.key.clone());
     open.sort_by_cached_key(|s| (s.gone.is_none(), order(s)));
-    let mut free: Vec<i64> = times
-        .iter()
-        .flatten()
-        .map(|t| t.millis())
-        .filter(|ms| bound.iter().all(|s| s.status != Some(*ms)))
-        .collect();
+    let mut free: Vec<i64> = listed.iter().copied().collect();
+    let taken: HashSet<i64> = bound.iter().filter_map(|s| s.status).collect();
+    free.retain(|ms| !taken.contains(ms));
     free.sort_unstable();
-    free.dedup();
     let mut leaving = open.len().saturating_sub(without);
-    let mut at = 0;
-    while leaving > 0 && at < open.len() {
-        let fits = |ms: &i64| {
-            let s = &open[at];
-            s.after.is_none_or(|a| *ms > a)
-                && s.gone.is_none_or(|g| *ms <= g.saturating_add(SKEW_MS))
-        };
-        if let Some(found) = free.iter().position(fits) {
-            let mut s = open.remove(at);
-            s.status = Some(free.remove(found));
+    let mut still = Vec::with_capacity(open.len());
+    for mut s in open {
+        // Of the statuses that are new the oldest one.
+        let first = s.after.map_or(0, |a| free.partition_point(|ms| *ms <= a));
+        let fits = free
+            .get(first)
+            .is_some_and(|ms| *ms <= s.seen.saturating_add(SKEW_MS));
+        if leaving > 0 && fits {
+            s.status = Some(free.remove(first));
             bound.push(s);
             leaving -= 1;
         } else {
-            at += 1;
+            still.push(s);
         }
     }
+    let mut open = still;
     // Those still open and not listed are missing; they may come back for a while.
     let missing = open.len().saturating_sub(without);
     for s in &mut open[..missing] {
@@ -211,14 +239,19 @@ fn identify_group(
     // What stands beside a death without a status is not its status.
     let newest = times.iter().flatten().map(|t| t.millis()).max();
     for n in open.len()..without {
-        let time = if n == 0 {
-            format!("seen {now}")
-        } else {
-            format!("seen {now} {n}")
+        let nth = |time: String| match n {
+            0 => victim.key(cluster, &time),
+            n => victim.key(cluster, &format!("{time} {n}")),
         };
+        // Whoever found no room keeps the key of that.
+        if room.left == 0 || (!room.before.is_empty() && room.before.contains(&nth(BEYOND.into())))
+        {
+            break;
+        }
+        room.left -= 1;
         open.push(Sighting {
             victim: victim.clone(),
-            key: victim.key(cluster, &time),
+            key: nth(format!("seen {now}")),
             seen: now,
             status: None,
             after: None,
@@ -230,30 +263,40 @@ fn identify_group(
         s.after = s.after.max(newest);
     }
     for s in &mut bound {
-        s.gone = if s.status.is_some_and(listed) {
+        s.gone = if s.status.is_some_and(|ms| listed.contains(&ms)) {
             None
         } else {
             s.gone.or(Some(now))
         };
     }
 
-    let mut unnamed = open.iter();
+    let names: HashMap<i64, &FailureKey> = bound
+        .iter()
+        .filter_map(|s| Some((s.status?, &s.key)))
+        .collect();
+    let mut unnamed = open.iter().map(|s| (s.key.clone(), s.seen));
+    let mut beyond = 0;
     let identities = times
         .iter()
         .map(|time| match time {
             Some(time) => {
                 let mut identity = plain(cluster, victim, *time);
-                if let Some(s) = bound.iter().find(|s| s.status == Some(time.millis())) {
-                    identity.key = s.key.clone();
+                if let Some(key) = names.get(&time.millis()) {
+                    identity.key = FailureKey::clone(key);
                 }
                 identity
             }
-            // There are as many open ones as deaths without a status.
             None => {
-                let (key, seen) = unnamed.next().map_or_else(
-                    || (victim.key(cluster, "seen"), now),
-                    |s| (s.key.clone(), s.seen),
-                );
+                let (key, seen) = unnamed.next().unwrap_or_else(|| {
+                    let nth = open.len() + beyond;
+                    beyond += 1;
+                    let key = match nth {
+                        0 => victim.key(cluster, BEYOND),
+                        n => victim.key(cluster, &format!("{BEYOND} {n}")),
+                    };
+                    room.beyond.insert(key.clone());
+                    (key, now)
+                });
                 let finished = Timestamp::from_millisecond(seen)
                     .and_then(|t| Timestamp::from_second(t.as_second()))
                     .unwrap_or(Timestamp::MAX);
@@ -459,15 +502,93 @@ mod tests {
         keys(&mut s, NOW + 1, &[]);
         let at = (NOW + SKEW_MS + 60_000) as f64 / 1000.0;
         assert_ne!(keys(&mut s, NOW + SKEW_MS + 61_000, &[Some(at)]), first);
-        assert_ne!(keys(&mut s, NOW + RETURN_MS + 2, &[None]), first);
+        assert_ne!(keys(&mut s, NOW + KEEP_MS + 2, &[None]), first);
     }
 
     #[test]
-    fn the_clock_of_the_agent_does_not_matter() {
+    fn the_clock_of_the_agent_may_differ_a_little() {
+        for (ahead, is_same) in [
+            (SKEW_MS, true),
+            (-3_600_000, true),
+            (SKEW_MS + 1000, false),
+            (3_600_000, false),
+        ] {
+            let mut s = Sightings::default();
+            let first = keys(&mut s, NOW, &[None]);
+            let status = (NOW + ahead) as f64 / 1000.0;
+            let then = keys(&mut s, NOW + 1, &[Some(status)]);
+            assert_eq!(then == first, is_same, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_ran_again_died_another_death() {
+        // Its entry was pushed out of the listing, or was there until the last moment.
+        for left in [true, false] {
+            let mut s = Sightings::default();
+            let first = keys(&mut s, NOW, &[None]);
+            if left {
+                keys(&mut s, NOW + 5000, &[]);
+            }
+            let at = (NOW + SKEW_MS + 60_000) as f64 / 1000.0;
+            let now = NOW + SKEW_MS + 65_000;
+            assert_ne!(keys(&mut s, now, &[Some(at)]), first);
+            // It had been listed all the time.
+            let mut s = Sightings::default();
+            let first = keys(&mut s, NOW, &[None]);
+            keys(&mut s, NOW + 3_595_000, &[None]);
+            let at = (NOW + 3_590_000) as f64 / 1000.0;
+            assert_ne!(keys(&mut s, NOW + 3_600_000, &[Some(at)]), first);
+        }
+    }
+
+    #[test]
+    fn a_long_change_of_leaders_changes_nothing() {
         let mut s = Sightings::default();
         let first = keys(&mut s, NOW, &[None]);
-        let ahead = (NOW + 3_600_000) as f64 / 1000.0;
-        assert_eq!(keys(&mut s, NOW + 1, &[Some(ahead)]), first);
+        keys(&mut s, NOW + 5000, &[]);
+        keys(&mut s, NOW + 16 * 60_000, &[]);
+        assert_eq!(keys(&mut s, NOW + 17 * 60_000, &[None]), first);
+        keys(&mut s, NOW + 18 * 60_000, &[]);
+        let at = (NOW - 3000) as f64 / 1000.0;
+        assert_eq!(keys(&mut s, NOW + KEEP_MS, &[Some(at)]), first);
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let tasks: Vec<Task> = (0..MAX + 50)
+            .map(|n| dead(&format!("t{}", n.min(MAX + 40)), None))
+            .collect();
+        let all = |s: &mut Sightings, now, tasks: &[Task]| -> Vec<FailureKey> {
+            s.identify("c", now, tasks)
+                .into_iter()
+                .map(|i| i.key)
+                .collect()
+        };
+        let mut s = Sightings::default();
+        let first = all(&mut s, NOW, &tasks);
+        assert_eq!((s.0.len(), s.1.len()), (MAX, 50));
+        assert_eq!(first.iter().collect::<HashSet<_>>().len(), tasks.len());
+        assert_eq!(all(&mut s, NOW + 1, &tasks), first);
+        // Room comes when some have been away for long: nobody else's key changes.
+        let half = MAX / 2;
+        assert_eq!(all(&mut s, NOW + 2, &tasks[half..]), first[half..]);
+        let late = NOW + KEEP_MS + 10;
+        assert_eq!(all(&mut s, late, &tasks[half..]), first[half..]);
+        assert!(s.0.len() < MAX);
+        assert_eq!(all(&mut s, late + 1, &tasks[half..]), first[half..]);
+    }
+
+    #[test]
+    fn many_deaths_of_one_task_take_no_long() {
+        let tasks: Vec<Task> = (0..20_000)
+            .map(|n| dead("a", (n % 2 == 0).then_some(1_466_138_479.5 + f64::from(n))))
+            .collect();
+        let mut s = Sightings::default();
+        let start = std::time::Instant::now();
+        let first = s.identify("c", NOW, &tasks);
+        assert_eq!(s.identify("c", NOW + 1, &tasks), first);
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Finding the leading master and reading its state.
 
+use std::sync::Arc;
+
 use notifier_core::{Error, ErrorKind, Result, Retry, redact};
-use notifier_http::{Answer, HttpClient};
+use notifier_http::{Answer, HttpClient, StreamAnswer};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::{
+    body::{Pace, Unread},
     error::brief,
     options::{Credentials, Master},
     state::{Snapshot, json},
@@ -24,6 +28,9 @@ pub(crate) struct Leader {
     credentials: Option<Credentials>,
     trusted: Vec<String>,
     max: usize,
+    pace: Pace,
+    /// The states of the tasks that are read.
+    states: Arc<[String]>,
     last: Option<Url>,
 }
 
@@ -55,6 +62,8 @@ impl Leader {
         credentials: Option<Credentials>,
         trusted: Vec<String>,
         max: usize,
+        pace: Pace,
+        states: Arc<[String]>,
     ) -> Self {
         Self {
             client,
@@ -62,6 +71,8 @@ impl Leader {
             credentials,
             trusted,
             max,
+            pace,
+            states,
             last: None,
         }
     }
@@ -112,7 +123,7 @@ impl Leader {
             let answer = self.get(&url).await?;
             match answer.status() {
                 200 => {
-                    let snapshot = parse(&answer).await?;
+                    let snapshot = self.parse(self.body(answer, &url).await?).await?;
                     if !snapshot.is_of_leader() {
                         return Err(Refusal::new(ErrorKind::Unavailable, "not the leader"));
                     }
@@ -139,23 +150,43 @@ impl Leader {
                     }
                     url = self.check_redirect(to)?;
                 }
-                _ => return Err(refusal(&answer)),
+                _ => return Err(self.refused(answer, &url).await),
             }
         }
     }
 
-    async fn get(&self, url: &Url) -> Result<Answer, Refusal> {
+    async fn get(&self, url: &Url) -> Result<StreamAnswer, Refusal> {
         let failed = |e: Error| Refusal::new(e.kind(), brief(&e, &redact::url(url.as_str())));
         let mut request = self.client.get(url.as_str());
         if let Some(credentials) = self.credentials_for(url) {
             request = credentials.apply(request).map_err(failed)?;
         }
-        let answer = request
+        request
             .header("Accept", "application/json")
             .stream()
             .await
-            .map_err(failed)?;
-        answer.read_all(self.max).await.map_err(failed)
+            .map_err(failed)
+    }
+
+    async fn body(&self, answer: StreamAnswer, url: &Url) -> Result<Vec<u8>, Refusal> {
+        let max = u64::try_from(self.max).unwrap_or(u64::MAX);
+        let read = self.pace.read(answer.into_stream(max)).await;
+        read.map_err(|e| match e {
+            Unread::TooSlow => Refusal::new(ErrorKind::Timeout, "its answer comes too slowly"),
+            Unread::Broken(e) => Refusal::new(e.kind(), brief(&e, &redact::url(url.as_str()))),
+        })
+    }
+
+    async fn refused(&self, answer: StreamAnswer, url: &Url) -> Refusal {
+        let status = answer.status();
+        match timeout(self.pace.window(), answer.read_all(self.max)).await {
+            Ok(Ok(answer)) => refusal(&answer),
+            Ok(Err(e)) => Refusal::new(e.kind(), brief(&e, &redact::url(url.as_str()))),
+            Err(_) => Refusal::new(
+                ErrorKind::Timeout,
+                format!("answered {status}, and that too slowly"),
+            ),
+        }
     }
 
     /// Credentials go to a configured master (same scheme, host and port) or a trusted
@@ -212,29 +243,31 @@ impl Leader {
         }
         Ok(to)
     }
-}
 
-async fn parse(answer: &Answer) -> Result<Snapshot, Refusal> {
-    let body = answer.body().clone();
-    let parsed = if body.len() < BLOCKING {
-        json::snapshot(&body)
-    } else {
-        tokio::task::spawn_blocking(move || json::snapshot(&body))
-            .await
-            .map_err(|_| Refusal::new(ErrorKind::Internal, "its state could not be read"))?
-    };
-    // Serde's text may quote a value: only its place is told.
-    parsed.map_err(|e| {
-        let place = if e.line() == 0 {
-            String::new()
+    async fn parse(&self, body: Vec<u8>) -> Result<Snapshot, Refusal> {
+        let size = body.len();
+        let states = Arc::clone(&self.states);
+        let read = move || json::snapshot(&body, |state| states.iter().any(|s| s == state));
+        let parsed = if size < BLOCKING {
+            read()
         } else {
-            format!(" (line {}, column {})", e.line(), e.column())
+            tokio::task::spawn_blocking(read)
+                .await
+                .map_err(|_| Refusal::new(ErrorKind::Internal, "its state could not be read"))?
         };
-        Refusal::new(
-            ErrorKind::InvalidResponse,
-            format!("the answer is not the state of a Mesos master{place}"),
-        )
-    })
+        // Serde's text may quote a value: only its place is told.
+        parsed.map_err(|e| {
+            let place = if e.line() == 0 {
+                String::new()
+            } else {
+                format!(" (line {}, column {})", e.line(), e.column())
+            };
+            Refusal::new(
+                ErrorKind::InvalidResponse,
+                format!("the answer is not the state of a Mesos master{place}"),
+            )
+        })
+    }
 }
 
 fn refusal(answer: &Answer) -> Refusal {
@@ -306,6 +339,8 @@ mod tests {
             credentials,
             trusted,
             1024,
+            Pace::of(std::time::Duration::from_secs(10)),
+            Arc::default(),
         )
     }
 

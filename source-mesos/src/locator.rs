@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    body::{Pace, Unread},
     error::brief,
     options::Credentials,
     sandbox::{self, Trace},
@@ -50,6 +51,10 @@ const MAX_AGENTS: usize = 256;
 const DOWNLOADS: usize = 4;
 /// Larger states are read off the async threads.
 const BLOCKING: usize = 256 * 1024;
+/// How many agents' states are read at a time.
+const READERS: usize = 4;
+/// No agent's state is as large as this, whatever may be read from a master.
+const MAX_STATE: usize = 128 * 1024 * 1024;
 /// The logs of a sandbox.
 const FILES: [&str; 2] = ["stdout", "stderr"];
 
@@ -57,8 +62,8 @@ const FILES: [&str; 2] = ["stdout", "stderr"];
 /// reads them. A cheap handle.
 ///
 /// One look-up serves all failures of an agent for 5 s; an agent that does not answer is
-/// left alone for 30 s; at most 4 logs are read from one agent at a time. A look-up that
-/// was started is brought to its end even if nobody waits for it any more.
+/// left alone for 30 s; at most 4 logs are read from one agent at a time, and the states of
+/// at most 4 agents, of 128 MiB each. A look-up that was started is brought to its end even if nobody waits for it any more.
 #[derive(Clone)]
 pub struct MesosLogLocator(Arc<Inner>);
 
@@ -67,6 +72,8 @@ struct Inner {
     scheme: Option<String>,
     credentials: Option<Credentials>,
     max: usize,
+    pace: Pace,
+    readers: Semaphore,
     agents: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
@@ -122,12 +129,15 @@ impl MesosLogLocator {
         scheme: Option<String>,
         credentials: Option<Credentials>,
         max: usize,
+        pace: Pace,
     ) -> Self {
         Self(Arc::new(Inner {
             client,
             scheme,
             credentials,
-            max,
+            max: max.min(MAX_STATE),
+            pace,
+            readers: Semaphore::new(READERS),
             agents: Mutex::default(),
         }))
     }
@@ -338,6 +348,10 @@ impl Inner {
                 {
                     return Err(trouble.error(Some(*until - now)));
                 }
+                // One that panicked tells nothing.
+                if state.flight.as_ref().is_some_and(is_lost) {
+                    state.flight = None;
+                }
                 state
                     .flight
                     .get_or_insert_with(|| self.start(slot, trace))
@@ -392,6 +406,12 @@ impl Inner {
                 }
             }
             let _ = tell.send(Some(looked));
+            // What is stale only takes room.
+            tokio::time::sleep_until(asked + FRESH).await;
+            let mut state = slot.lock();
+            if state.known.as_ref().is_some_and(|k| k.asked == asked) {
+                state.known = None;
+            }
         });
         told
     }
@@ -447,14 +467,17 @@ impl Inner {
                     ));
                 }
             }
-            let answer = answer
-                .read_all(self.max)
-                .await
-                .map_err(|e| match e.kind() {
-                    ErrorKind::Timeout => again(e.kind(), DEAD, "does not answer"),
-                    _ => unreadable(),
-                })?;
-            let body = answer.body().clone();
+            // Until it is parsed, so that few large ones are held at a time.
+            let _permit = self.readers.acquire().await;
+            let max = u64::try_from(self.max).unwrap_or(u64::MAX);
+            let read = self.pace.read(answer.into_stream(max)).await;
+            let body = read.map_err(|e| match e {
+                Unread::TooSlow => again(ErrorKind::Timeout, DEAD, "answers too slowly"),
+                Unread::Broken(e) if e.kind() == ErrorKind::Timeout => {
+                    again(e.kind(), DEAD, "does not answer")
+                }
+                Unread::Broken(_) => unreadable(),
+            })?;
             let parsed = if body.len() < BLOCKING {
                 agent::parse(&body).ok()
             } else {
@@ -537,6 +560,11 @@ impl Slot {
     }
 }
 
+/// The look-up ended without a word.
+fn is_lost(flight: &watch::Receiver<Option<Looked>>) -> bool {
+    flight.has_changed().is_err() && flight.borrow().is_none()
+}
+
 /// Nothing was sent, so that another address may be tried.
 fn has_no_connection(e: &Error) -> bool {
     e.kind() == ErrorKind::Unavailable && e.delivery() == Delivery::NotDelivered
@@ -562,5 +590,55 @@ impl Trouble {
         Error::new(self.kind, self.text.clone())
             .with_retry(retry)
             .with_delivery(Delivery::NotDelivered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locator() -> MesosLogLocator {
+        let pace = Pace::of(Duration::from_secs(1));
+        MesosLogLocator::new(HttpClient::new().unwrap(), None, None, usize::MAX, pace)
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_panicked_holds_nobody_up() {
+        let locator = locator();
+        let trace = Trace {
+            agent: "S".into(),
+            ..Trace::default()
+        };
+        let slot = locator.0.slot(&trace);
+        let (tell, told) = watch::channel(None);
+        slot.lock().flight = Some(told);
+        drop(tell);
+        let e = locator.0.look_up(&slot, &trace, None).await.err().unwrap();
+        // The next one really asked.
+        assert!(e.to_string().contains("is not known"), "{e}");
+    }
+
+    #[tokio::test]
+    async fn a_state_is_let_go_when_it_is_stale() {
+        use notifier_testkit::http::{Reply, ScriptedServer};
+
+        let server = ScriptedServer::start().await.unwrap();
+        server.always(Reply::text(200, r#"{"id":"S","frameworks":[]}"#));
+        let locator = locator();
+        let trace = Trace {
+            agent: "S".into(),
+            process: Some(server.url("").replace("http://", "").replace('/', "")),
+            ..Trace::default()
+        };
+        let slot = locator.0.slot(&trace);
+        locator.0.look_up(&slot, &trace, None).await.unwrap();
+        assert!(slot.lock().known.is_some());
+        tokio::time::sleep(FRESH + Duration::from_millis(300)).await;
+        assert!(slot.lock().known.is_none());
+    }
+
+    #[test]
+    fn the_state_of_an_agent_has_a_bound_of_its_own() {
+        assert_eq!(locator().0.max, MAX_STATE);
     }
 }

@@ -9,7 +9,7 @@ use notifier_core::{
 use notifier_http::{HttpClient, Request};
 use url::Url;
 
-use crate::{MesosLogLocator, MesosSource, error, leader::Leader};
+use crate::{MesosLogLocator, MesosSource, body::Pace, error, leader::Leader};
 
 /// The options of this source: flags `-mesos.interval` and so on. Which masters there
 /// are, and whether failures before the first start are reported, the program asks itself.
@@ -350,8 +350,17 @@ impl MesosBuilder {
             credentials.check()?;
         }
         let max = usize::try_from(self.max_state_size).unwrap_or(usize::MAX);
-        let leader = Leader::new(client.clone(), masters, shared, self.trusted_hosts, max);
-        let locator = MesosLogLocator::new(client, self.agent_scheme, for_agents, max);
+        let pace = Pace::of(self.timeout);
+        let leader = Leader::new(
+            client.clone(),
+            masters,
+            shared,
+            self.trusted_hosts,
+            max,
+            pace,
+            states.as_slice().into(),
+        );
+        let locator = MesosLogLocator::new(client, self.agent_scheme, for_agents, max, pace);
         let source = MesosSource::new(
             self.name,
             self.interval,

@@ -49,7 +49,7 @@ fn every_recorded_state_is_read() {
         ("master-state-megos.json", "0.28.1", 1, 0),
     ] {
         let Some(body) = recorded(name) else { continue };
-        let s = json::snapshot(&body).unwrap();
+        let s = json::snapshot(&body, |_| true).unwrap();
         assert!(s.is_of_leader(), "{name}");
         assert_eq!(
             (s.version.as_str(), s.agents.len(), s.tasks.len(), s.skipped),
@@ -70,7 +70,7 @@ fn every_failed_task_of_a_storm_is_found() {
     let Some(body) = recorded("master-state-0.22-ovh1-chronos-marathon-storm.json") else {
         return;
     };
-    let s = json::snapshot(&body).unwrap();
+    let s = json::snapshot(&body, |_| true).unwrap();
     let counts = count(&s);
     assert_eq!((counts["TASK_FAILED"], counts["TASK_LOST"]), (1110, 174));
     let failed: Vec<_> = s
@@ -109,7 +109,7 @@ fn the_log_directory_of_a_recorded_pair_is_found() {
     let master = String::from_utf8(master)
         .unwrap()
         .replace("TASK_RUNNING", "TASK_FAILED");
-    let s = json::snapshot(master.as_bytes()).unwrap();
+    let s = json::snapshot(master.as_bytes(), |_| true).unwrap();
     let agent = agent::parse(&agent).unwrap();
     let mut found = 0;
     for task in s.tasks.iter().filter(|t| t.state == "TASK_FAILED") {

@@ -8,15 +8,19 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
+    vec,
 };
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use notifier_core::{
-    Batch, Clock, FailureKey, FailureRecord, Result, Settings, Source, jiff::Timestamp,
+    Batch, Clock, Error, FailureKey, FailureRecord, Result, Settings, Source, jiff::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
 
 use crate::{
     Backlog, MesosBuilder, MesosLogLocator,
@@ -29,11 +33,18 @@ use crate::{
 
 /// The version of the cursor's form.
 const CURSOR: u32 = 1;
+/// How many failures a batch holds at most.
+const BATCH: usize = 500;
+/// More tasks are identified off the async threads.
+const BLOCKING: usize = 1000;
+/// A status this much older than the first start, in milliseconds, was there before it:
+/// so much the clocks of agents may be behind.
+const MARGIN_MS: i64 = 60_000;
 
 /// The failures of a Mesos cluster, by polling the state of its leading master.
 ///
-/// Each successful poll yields a [`Batch`]; a poll that no master answered yields an
-/// error, and the next one comes after the same interval. See the [crate's documentation](crate).
+/// Each successful poll yields a [`Batch`], or several of at most 500 failures each; a poll
+/// that no master answered yields an error. The next one comes after the same interval. See the [crate's documentation](crate).
 pub struct MesosSource {
     name: String,
     interval: Duration,
@@ -114,23 +125,41 @@ impl Source for MesosSource {
         cursor: Option<serde_json::Value>,
     ) -> BoxStream<'static, Result<Batch>> {
         let started = cursor.is_some() || self.backlog == Backlog::Report;
-        let sightings = cursor.map(read_cursor).unwrap_or_default();
+        let cursor = match cursor {
+            Some(value) => read_cursor(value),
+            None => Cursor {
+                first_start: (!started).then(|| self.clock.now().as_millisecond()),
+                ..Cursor::default()
+            },
+        };
         let watch = Watch {
             source: *self,
             ticks: None,
-            sightings,
+            sightings: cursor.sightings.clone(),
+            cursor: Arc::new(cursor),
             recall: Recall::default(),
             baseline: None,
             handed: Arc::new(Handed {
                 started: AtomicBool::new(started),
                 keys: Mutex::default(),
+                cursor: Mutex::default(),
             }),
+            pending: None,
             skipped: 0,
         };
         stream::unfold(watch, |mut watch| async move {
-            watch.tick().await;
-            let item = watch.poll().await;
-            Some((item, watch))
+            let pending = match watch.pending.take() {
+                Some(pending) => pending,
+                None => {
+                    watch.tick().await;
+                    match watch.poll().await {
+                        Ok(pending) => pending,
+                        Err(e) => return Some((Err(e), watch)),
+                    }
+                }
+            };
+            let batch = watch.batch(pending);
+            Some((Ok(batch), watch))
         })
         .boxed()
     }
@@ -138,28 +167,41 @@ impl Source for MesosSource {
 
 /// What is kept in the store from one start to the next. That there is one at all says
 /// that the first start is over.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     version: u32,
     #[serde(default)]
     sightings: Sightings,
+    /// In milliseconds; only where what was there before is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_start: Option<i64>,
 }
 
-fn read_cursor(value: serde_json::Value) -> Sightings {
+impl Default for Cursor {
+    fn default() -> Self {
+        Self {
+            version: CURSOR,
+            sightings: Sightings::default(),
+            first_start: None,
+        }
+    }
+}
+
+fn read_cursor(value: serde_json::Value) -> Cursor {
     match serde_json::from_value::<Cursor>(value) {
-        Ok(cursor) if cursor.version == CURSOR => cursor.sightings,
+        Ok(cursor) if cursor.version == CURSOR => cursor,
         Ok(cursor) => {
             tracing::warn!(
                 version = cursor.version,
                 "the stored cursor is of another version; failures seen without a status may be told again"
             );
-            Sightings::default()
+            Cursor::default()
         }
         Err(_) => {
             tracing::warn!(
                 "the stored cursor cannot be read; failures seen without a status may be told again"
             );
-            Sightings::default()
+            Cursor::default()
         }
     }
 }
@@ -170,11 +212,65 @@ struct Handed {
     started: AtomicBool,
     /// Keys that are stored and still listed.
     keys: Mutex<HashSet<FailureKey>>,
+    /// The cursor that was stored last, since this start.
+    cursor: Mutex<Option<Arc<Cursor>>>,
 }
 
 impl Handed {
     fn keys(&self) -> MutexGuard<'_, HashSet<FailureKey>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cursor(&self) -> MutexGuard<'_, Option<Arc<Cursor>>> {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one poll found, and what is still to be handed over of it.
+struct Pending {
+    fresh: vec::IntoIter<(Task, Identity)>,
+    baseline: Vec<FailureKey>,
+    /// Until the first batch.
+    listed: Option<Vec<FailureKey>>,
+    scheme: String,
+    version: String,
+}
+
+/// The deaths of one listing, each once.
+struct Sorted {
+    sightings: Sightings,
+    listed: Vec<FailureKey>,
+    /// Those that are not stored yet.
+    fresh: Vec<(Task, Identity)>,
+}
+
+fn sort(
+    mut sightings: Sightings,
+    deaths: Vec<Task>,
+    handed: &Handed,
+    cluster: &str,
+    now: i64,
+) -> Sorted {
+    let identities = sightings.identify(cluster, now, &deaths);
+    let mut seen = HashSet::with_capacity(deaths.len());
+    let mut listed = Vec::with_capacity(deaths.len());
+    let mut fresh = Vec::new();
+    let mut keys = handed.keys();
+    for (task, identity) in deaths.into_iter().zip(identities) {
+        if !seen.insert(identity.key.clone()) {
+            continue;
+        }
+        listed.push(identity.key.clone());
+        if !keys.contains(&identity.key) {
+            fresh.push((task, identity));
+        }
+    }
+    keys.retain(|k| seen.contains(k));
+    drop(keys);
+    Sorted {
+        sightings,
+        listed,
+        fresh,
     }
 }
 
@@ -183,10 +279,13 @@ struct Watch {
     source: MesosSource,
     ticks: Option<Interval>,
     sightings: Sightings,
+    /// The last one made.
+    cursor: Arc<Cursor>,
     recall: Recall,
     /// What was there at the very first poll, until that is stored.
     baseline: Option<HashSet<FailureKey>>,
     handed: Arc<Handed>,
+    pending: Option<Pending>,
     skipped: usize,
 }
 
@@ -204,82 +303,125 @@ impl Watch {
             .await;
     }
 
-    async fn poll(&mut self) -> Result<Batch> {
+    async fn poll(&mut self) -> Result<Pending> {
         let Found { mut snapshot, base } = self.source.leader.read().await?;
         self.recall.learn(&mut snapshot, Instant::now());
         if snapshot.skipped != self.skipped {
             self.skipped = snapshot.skipped;
             tracing::warn!(
                 tasks = self.skipped,
-                "tasks without an id or a state were left out"
+                "tasks that cannot be read, or have no id or state, were left out"
             );
         }
-        let deaths: Vec<Task> = snapshot
-            .tasks
-            .into_iter()
-            .filter(|t| self.source.states.contains(&t.state))
-            .collect();
-        let now = self.source.clock.now();
-        let identities = self
-            .sightings
-            .identify(&self.source.name, now.as_millisecond(), &deaths);
-
-        let mut seen = HashSet::new();
-        let mut listed = Vec::new();
-        let mut fresh = Vec::new();
-        {
-            let mut keys = self.handed.keys();
-            for (task, identity) in deaths.iter().zip(identities) {
-                if !seen.insert(identity.key.clone()) {
-                    continue;
-                }
-                listed.push(identity.key.clone());
-                if !keys.contains(&identity.key) {
-                    fresh.push((task, identity));
+        let now = self.source.clock.now().as_millisecond();
+        let sightings = std::mem::take(&mut self.sightings);
+        let deaths = snapshot.tasks;
+        let Sorted {
+            sightings,
+            listed,
+            fresh,
+        } = if deaths.len() < BLOCKING {
+            sort(sightings, deaths, &self.handed, &self.source.name, now)
+        } else {
+            let (handed, name) = (Arc::clone(&self.handed), self.source.name.clone());
+            let sorted = spawn_blocking(move || sort(sightings, deaths, &handed, &name, now)).await;
+            match sorted {
+                Ok(sorted) => sorted,
+                Err(e) => {
+                    self.sightings = self.cursor.sightings.clone();
+                    return Err(Error::internal(format!(
+                        "the tasks could not be identified: {e}"
+                    )));
                 }
             }
-            keys.retain(|k| seen.contains(k));
+        };
+        self.sightings = sightings;
+        if self.sightings != self.cursor.sightings {
+            self.cursor = Arc::new(Cursor {
+                version: CURSOR,
+                sightings: self.sightings.clone(),
+                first_start: self.cursor.first_start,
+            });
         }
         if self.handed.started.load(Ordering::Acquire) {
             self.baseline = None;
         } else {
-            self.baseline.get_or_insert(seen);
+            self.baseline
+                .get_or_insert_with(|| listed.iter().cloned().collect());
         }
-        let (mut baseline, mut failures, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for (task, identity) in fresh {
-            keys.push(identity.key.clone());
-            if self
-                .baseline
-                .as_ref()
-                .is_some_and(|b| b.contains(&identity.key))
-            {
-                baseline.push(identity.key);
-            } else {
-                failures.push(self.record(task, identity, base.scheme(), &snapshot.version));
-            }
-        }
+        let (old, fresh): (Vec<_>, Vec<_>) = fresh
+            .into_iter()
+            .partition(|(_, identity)| self.was_before(identity));
         tracing::debug!(
             listed = listed.len(),
-            new = failures.len(),
-            baseline = baseline.len(),
+            new = fresh.len(),
+            baseline = old.len(),
             "polled"
         );
-        let cursor = Cursor {
-            version: CURSOR,
-            sightings: self.sightings.clone(),
+        Ok(Pending {
+            fresh: fresh.into_iter(),
+            baseline: old.into_iter().map(|(_, identity)| identity.key).collect(),
+            listed: Some(listed),
+            scheme: base.scheme().to_owned(),
+            version: snapshot.version,
+        })
+    }
+
+    /// The failure was there before the first start: it was listed then, or would have been
+    /// had its master known of it already.
+    fn was_before(&self, identity: &Identity) -> bool {
+        let listed = self.baseline.as_ref();
+        if listed.is_some_and(|b| b.contains(&identity.key)) {
+            return true;
+        }
+        self.source.backlog == Backlog::Skip
+            && matches!(
+                (identity.status_ms, self.cursor.first_start),
+                (Some(died), Some(start)) if died < start.saturating_sub(MARGIN_MS)
+            )
+    }
+
+    /// The next batch of what a poll found.
+    fn batch(&mut self, mut pending: Pending) -> Batch {
+        let failures: Vec<FailureRecord> = pending
+            .fresh
+            .by_ref()
+            .take(BATCH)
+            .map(|(task, identity)| self.record(&task, identity, &pending.scheme, &pending.version))
+            .collect();
+        let baseline = std::mem::take(&mut pending.baseline);
+        let mut keys: Vec<FailureKey> = failures.iter().map(|f| f.key.clone()).collect();
+        keys.extend(baseline.iter().cloned());
+        let is_last = pending.fresh.len() == 0;
+        let mut batch = Batch::new(failures).with_baseline(baseline);
+        if let Some(listed) = pending.listed.take() {
+            batch = batch.with_listed(listed);
+        }
+        // With the last batch of a poll, if it says something new; but the very first is
+        // not to be stored without one, or a restart would take itself for the first start.
+        let mut cursor = None;
+        let is_stored = match &*self.handed.cursor() {
+            Some(stored) => !is_last || Arc::ptr_eq(stored, &self.cursor),
+            None => false,
         };
-        let mut batch = Batch::new(failures)
-            .with_baseline(baseline)
-            .with_listed(listed);
-        // It holds texts and numbers only.
-        if let Ok(cursor) = serde_json::to_value(cursor) {
-            batch = batch.with_cursor(cursor);
+        if !is_stored {
+            // It holds texts and numbers only.
+            if let Ok(value) = serde_json::to_value(&*self.cursor) {
+                batch = batch.with_cursor(value);
+                cursor = Some(Arc::clone(&self.cursor));
+            }
+        }
+        if !is_last {
+            self.pending = Some(pending);
         }
         let handed = Arc::clone(&self.handed);
-        Ok(batch.with_ack(move || {
+        batch.with_ack(move || {
             handed.keys().extend(keys);
+            if cursor.is_some() {
+                *handed.cursor() = cursor;
+            }
             handed.started.store(true, Ordering::Release);
-        }))
+        })
     }
 
     fn record(

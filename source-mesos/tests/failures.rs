@@ -165,9 +165,10 @@ async fn a_task_without_a_status_is_told_once_with_the_time_it_was_seen() {
     let clock = Arc::new(ManualClock::new("2016-06-17T04:41:19.5Z".parse().unwrap()));
     let build = || builder(&cluster.masters_flag()).clock(Arc::<ManualClock>::clone(&clock));
     let bare = cluster.launch(TaskSpec::new("bare").without_statuses());
-    cluster.fail(&bare, Death::failed().state_only());
+    let death = || Death::failed().at(1_466_138_478.5).state_only();
+    cluster.fail(&bare, death());
     let ahead = cluster.launch(TaskSpec::new("ahead"));
-    cluster.fail(&ahead, Death::failed().state_only());
+    cluster.fail(&ahead, death());
 
     let mut watch = Watch::new(build(), None);
     let first = watch.next().await;
@@ -254,6 +255,175 @@ async fn what_was_there_before_the_first_start_is_skipped() {
     let mut again = Watch::new(build(), cursor);
     assert_eq!(ids(&again.next().await), ["meanwhile", "new", "old"]);
     assert!(again.next().await.is_empty());
+}
+
+/// An answer of a master with these ended tasks.
+fn state(tasks: &serde_json::Value) -> serde_json::Value {
+    serde_json::json!({
+        "version": "1.9.0", "pid": "m@1:1", "leader": "m@1:1",
+        "slaves": [{"id": "S", "hostname": "h", "pid": "slave(1)@1.1.1.1:5051"}],
+        "frameworks": [{"id": "F", "name": "fw", "completed_tasks": tasks}],
+    })
+}
+
+fn dead(id: &str, at: Option<f64>) -> serde_json::Value {
+    let statuses = match at {
+        Some(at) => serde_json::json!([{"state": "TASK_FAILED", "timestamp": at}]),
+        None => serde_json::json!([]),
+    };
+    serde_json::json!({"id": id, "state": "TASK_FAILED", "slave_id": "S", "statuses": statuses})
+}
+
+#[tokio::test]
+async fn a_first_start_during_a_change_of_leaders_tells_nothing_old() {
+    let server = notifier_testkit::http::ScriptedServer::start()
+        .await
+        .unwrap();
+    let start: Timestamp = "2016-06-17T04:41:19.5Z".parse().unwrap();
+    let at = |seconds: f64| Some(start.as_millisecond() as f64 / 1000.0 + seconds);
+    let clock = Arc::new(ManualClock::new(start));
+    let build = |backlog| {
+        builder(&server.url(""))
+            .backlog(backlog)
+            .clock(Arc::<ManualClock>::clone(&clock))
+    };
+    let answer = |tasks: &[serde_json::Value]| {
+        server.next(Reply::json(200, &state(&tasks.to_vec().into())));
+    };
+    // The new leader has not heard of its tasks yet.
+    answer(&[]);
+    let mut watch = Watch::new(build(Backlog::Skip), None);
+    assert!(watch.next().await.is_empty());
+    clock.advance(Duration::from_secs(600));
+    let all = [
+        dead("old", at(-100_000.0)),
+        dead("just before", at(-61.0)),
+        dead("at the time", at(-59.0)),
+        dead("later", at(10.0)),
+        dead("no status", None),
+    ];
+    answer(&all);
+    let batch = watch.batch().await;
+    let told = ["at the time", "later", "no status"];
+    assert_eq!(
+        (ids(&batch.failures), batch.baseline.len()),
+        (told.to_vec(), 2)
+    );
+    let cursor = batch.cursor.clone();
+    assert!(cursor.is_some());
+    // Not stored: the same again.
+    drop(batch);
+    answer(&all);
+    let batch = watch.batch().await;
+    assert_eq!(
+        (ids(&batch.failures), batch.baseline.len()),
+        (told.to_vec(), 2)
+    );
+    batch.ack.done();
+    answer(&all);
+    let batch = watch.batch().await;
+    assert_eq!((batch.failures.len(), batch.baseline.len()), (0, 0));
+
+    // It holds over a restart.
+    clock.advance(Duration::from_secs(86_400));
+    let older = [dead("older", at(-200_000.0)), dead("late", at(700.0))];
+    answer(&older);
+    let batch = Watch::new(build(Backlog::Skip), cursor).batch().await;
+    assert_eq!(
+        (ids(&batch.failures), batch.baseline.len()),
+        (vec!["late"], 1)
+    );
+    answer(&older);
+    let batch = Watch::new(build(Backlog::Report), None).batch().await;
+    assert_eq!((batch.failures.len(), batch.baseline.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn many_failures_come_in_several_batches() {
+    let server = notifier_testkit::http::ScriptedServer::start()
+        .await
+        .unwrap();
+    // One has no status, so that the cursor says something.
+    let tasks: Vec<_> = (0..1201)
+        .map(|n| dead(&format!("t{n}"), (n > 0).then_some(1_466_138_479.5)))
+        .collect();
+    server.always(Reply::json(200, &state(&tasks.into())));
+    let mut watch = Watch::new(builder(&server.url("")), None);
+    let mut got = Vec::new();
+    for (n, (size, acked)) in [(500, true), (500, false), (201, true)].iter().enumerate() {
+        let batch = watch.batch().await;
+        assert_eq!(batch.failures.len(), *size);
+        assert_eq!(
+            batch.listed.as_ref().map(Vec::len),
+            (n == 0).then_some(1201)
+        );
+        // The very first one carries it too; after that, it says nothing new.
+        assert_eq!(batch.cursor.is_some(), n == 0, "{n}");
+        if *acked {
+            got.extend(batch.failures.iter().map(|f| f.key.clone()));
+            batch.ack.done();
+        }
+    }
+    assert_eq!(server.requests().len(), 1);
+    // The one that was dropped.
+    let again = watch.next().await;
+    assert_eq!((again.len(), server.requests().len()), (500, 2));
+    got.extend(again.iter().map(|f| f.key.clone()));
+    got.sort();
+    got.dedup();
+    assert_eq!(got.len(), 1201);
+    assert!(watch.next().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_cursor_comes_when_it_says_something_new() {
+    let server = notifier_testkit::http::ScriptedServer::start()
+        .await
+        .unwrap();
+    let answer = |tasks: &[serde_json::Value]| {
+        server.next(Reply::json(200, &state(&tasks.to_vec().into())));
+    };
+    let mut watch = Watch::new(builder(&server.url("")), None);
+    let many: Vec<_> = (0..600)
+        .map(|n| dead(&format!("t{n}"), Some(1_466_138_479.5)))
+        .collect();
+    let with: Vec<_> = many.iter().cloned().chain([dead("bare", None)]).collect();
+    answer(&[]);
+    answer(&many);
+    answer(&with);
+    answer(&with);
+    answer(&with);
+    for (failures, has_cursor, acked) in [
+        (0, true, true),
+        (500, false, true),
+        (100, false, true),
+        (1, true, false),
+        (1, true, true),
+        (0, false, true),
+    ] {
+        let batch = watch.batch().await;
+        assert_eq!(
+            (batch.failures.len(), batch.cursor.is_some()),
+            (failures, has_cursor)
+        );
+        if acked {
+            batch.ack.done();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_is_none_does_not_blind() {
+    let server = notifier_testkit::http::ScriptedServer::start()
+        .await
+        .unwrap();
+    let tasks = serde_json::json!([dead("a", Some(7.0)), dead("good", Some(8.0))]);
+    let body = state(&tasks).to_string().replace("7.0", "nan");
+    server.always(Reply::text(200, body));
+    assert_eq!(
+        ids(&Watch::new(builder(&server.url("")), None).next().await),
+        ["a", "good"]
+    );
 }
 
 #[tokio::test]
@@ -388,6 +558,28 @@ async fn a_silent_master_is_an_error_and_a_slow_one_is_not() {
     );
     cluster.master(0).restore().unwrap();
     assert!(watch.next().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_dripping_master_does_not_hold_the_poll() {
+    let drips = notifier_testkit::http::ScriptedServer::start()
+        .await
+        .unwrap();
+    let good = FakeCluster::start().await.unwrap();
+    good.launch_failed(TaskSpec::new("a"), Death::failed());
+    let build = |masters: &str| builder(masters).timeout(Duration::from_millis(500));
+    let page = Reply::text(200, "x".repeat(5000));
+    drips.always(
+        page.delivery(notifier_testkit::http::Delivery::new().drip(1, Duration::from_millis(200))),
+    );
+    let e = error(&mut Watch::new(build(&drips.url("")), None)).await;
+    assert_eq!(e.kind(), ErrorKind::Timeout);
+    assert!(
+        e.to_string().ends_with("its answer comes too slowly"),
+        "{e}"
+    );
+    let both = format!("{},{}", drips.url(""), good.masters_flag());
+    assert_eq!(ids(&Watch::new(build(&both), None).next().await), ["a"]);
 }
 
 #[tokio::test]

@@ -301,6 +301,24 @@ async fn a_silent_agent_holds_nobody_up_for_long() {
 }
 
 #[tokio::test]
+async fn a_dripping_agent_holds_nobody_up_for_long() {
+    let cluster = FakeCluster::start().await.unwrap();
+    cluster.launch_failed(TaskSpec::new("a"), Death::failed());
+    let mut watch = Watch::new(
+        builder(&cluster.masters_flag()).timeout(Duration::from_millis(500)),
+        None,
+    );
+    let f = watch.one().await;
+    cluster
+        .agent(0)
+        .next(Action::dripping(1, Duration::from_millis(100)));
+    let start = std::time::Instant::now();
+    let e = watch.locator.locate(&f).await.unwrap_err();
+    assert!(e.to_string().ends_with("answers too slowly"), "{e}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn what_is_gone_is_said() {
     let cluster = FakeCluster::builder()
         .agents(2)

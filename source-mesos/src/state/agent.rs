@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::json::{Element, List, StatusJson, Text};
+use super::json::{self, List, Raws, StatusJson, Text};
 use super::{Seconds, is_final};
 
 /// What matters of an agent's state.
@@ -38,10 +38,13 @@ pub(crate) struct AgentTask {
 
 /// Reads an agent's state.
 pub(crate) fn parse(body: &[u8]) -> Result<AgentState, serde_json::Error> {
+    json::read(body, of_text)
+}
+
+fn of_text(text: &str) -> Result<AgentState, serde_json::Error> {
     use serde::de::Error as _;
 
-    let text = String::from_utf8_lossy(body);
-    let state: StateJson<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?;
+    let state: StateJson<'_> = serde_json::from_str(text)?;
     if !state.frameworks.is_list {
         return Err(serde_json::Error::custom("no list of frameworks"));
     }
@@ -57,9 +60,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<AgentState, serde_json::Error> {
     {
         for executor in framework
             .completed_executors
-            .items
-            .into_iter()
-            .chain(framework.executors.items)
+            .parse::<ExecutorJson<'_>>()
+            .chain(framework.executors.parse())
         {
             if executor.directory.is_empty() {
                 continue;
@@ -67,9 +69,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<AgentState, serde_json::Error> {
             let mut tasks = Vec::new();
             for task in executor
                 .tasks
-                .items
-                .into_iter()
-                .chain(executor.completed_tasks.items)
+                .parse::<AgentTaskJson<'_>>()
+                .chain(executor.completed_tasks.parse())
             {
                 let last = task.statuses.items.last();
                 tasks.push(AgentTask {
@@ -117,9 +118,9 @@ struct FrameworkJson<'a> {
     #[serde(borrow)]
     id: Text<'a>,
     #[serde(borrow)]
-    executors: List<ExecutorJson<'a>>,
+    executors: Raws<'a>,
     #[serde(borrow)]
-    completed_executors: List<ExecutorJson<'a>>,
+    completed_executors: Raws<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -134,9 +135,9 @@ struct ExecutorJson<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
     #[serde(borrow)]
-    tasks: List<AgentTaskJson<'a>>,
+    tasks: Raws<'a>,
     #[serde(borrow)]
-    completed_tasks: List<AgentTaskJson<'a>>,
+    completed_tasks: Raws<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -149,10 +150,6 @@ struct AgentTaskJson<'a> {
     #[serde(borrow)]
     statuses: List<StatusJson<'a>>,
 }
-
-impl Element for FrameworkJson<'_> {}
-impl Element for ExecutorJson<'_> {}
-impl Element for AgentTaskJson<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -190,6 +187,17 @@ mod tests {
             }
         );
         assert!(!e.tasks[0].has_ended());
+    }
+
+    #[test]
+    fn a_broken_executor_or_task_costs_only_itself() {
+        let s = parse(br#"{"id":"S","frameworks":[{"id":"F","executors":[
+            {"id":"a","id":"b","directory":"/d"},
+            {"id":"e","directory":"/d/e","x":nan,"tasks":[{"id":"t","id":"u"},{"id":"v","statuses":[{"timestamp":1e999}]}]}]}]}"#)
+        .unwrap();
+        assert_eq!(s.executors.len(), 1);
+        let tasks: Vec<&str> = s.executors[0].tasks.iter().map(|t| t.id.as_str()).collect();
+        assert_eq!((s.executors[0].id.as_str(), tasks), ("e", vec!["v"]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The JSON of `/state`, read with patience: what is missing, `null` or of another type
-//! than expected counts as absent, but text that is not JSON to its very end is an error.
+//! than expected counts as absent, an element of a list that cannot be read costs only
+//! itself, but text that is not JSON to its very end is an error.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
@@ -7,13 +8,83 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::value::RawValue;
 
 use super::{Agent, Executor, Seconds, Snapshot, Status, Task, is_alive};
 
-/// Reads a master's state.
-pub(crate) fn snapshot(body: &[u8]) -> Result<Snapshot, serde_json::Error> {
+/// Reads a master's state. Of the tasks that have ended or are unreachable only those
+/// whose state is wanted are read whole.
+pub(crate) fn snapshot(
+    body: &[u8],
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Snapshot, serde_json::Error> {
+    read(body, |text| of_text(text, &is_wanted))
+}
+
+/// Reads a body as text. Some writers let numbers that are none and bare control
+/// characters through: a text that fails is repaired and read once more.
+pub(super) fn read<T>(
+    body: &[u8],
+    parse: impl Fn(&str) -> Result<T, serde_json::Error>,
+) -> Result<T, serde_json::Error> {
     let text = String::from_utf8_lossy(body);
-    let state: StateJson<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?;
+    let text = text.trim_start_matches('\u{feff}');
+    parse(text).or_else(|e| match repaired(text) {
+        Some(repaired) => parse(&repaired),
+        None => Err(e),
+    })
+}
+
+/// The text with `null` for `nan` and `inf` in all their spellings and spaces for bare control
+/// characters within strings; `None` if there are none of these. Nothing is added or
+/// closed: what was cut short stays so.
+fn repaired(text: &str) -> Option<String> {
+    const NUMBERS: [&str; 3] = ["infinity", "inf", "nan"];
+    let bytes = text.as_bytes();
+    let mut out = String::new();
+    // Up to here the text is in `out`.
+    let mut done = 0;
+    let (mut in_string, mut at) = (false, 0);
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if in_string {
+            match byte {
+                b'\\' => at += 1,
+                b'"' => in_string = false,
+                0..0x20 => {
+                    out.push_str(&text[done..at]);
+                    out.push(' ');
+                    done = at + 1;
+                }
+                _ => {}
+            }
+            at += 1;
+            // An escaped control character is two mistakes: not repaired.
+        } else if byte == b'"' {
+            in_string = true;
+            at += 1;
+        } else if byte == b'-' || byte.is_ascii_alphanumeric() {
+            let is_word = |b: &u8| matches!(b, b'-' | b'+' | b'.') || b.is_ascii_alphanumeric();
+            let end = at + bytes[at..].iter().take_while(|b| is_word(b)).count();
+            let word = text[at..end].trim_start_matches('-');
+            if NUMBERS.iter().any(|n| word.eq_ignore_ascii_case(n)) {
+                out.push_str(&text[done..at]);
+                out.push_str("null");
+                done = end;
+            }
+            at = end;
+        } else {
+            at += 1;
+        }
+    }
+    (done > 0).then(|| {
+        out.push_str(&text[done..]);
+        out
+    })
+}
+
+fn of_text(text: &str, is_wanted: &impl Fn(&str) -> bool) -> Result<Snapshot, serde_json::Error> {
+    let state: StateJson<'_> = serde_json::from_str(text)?;
     let frameworks = state
         .frameworks
         .ok_or_else(|| serde_json::Error::custom("no list of frameworks"))?;
@@ -23,12 +94,10 @@ pub(crate) fn snapshot(body: &[u8]) -> Result<Snapshot, serde_json::Error> {
         leader: state.leader.into(),
         ..Snapshot::default()
     };
-    for agent in state
-        .slaves
-        .items
-        .into_iter()
-        .chain(state.recovered_slaves.items)
-    {
+    for agent in state.slaves.0.iter().chain(&state.recovered_slaves.0) {
+        let Some(agent) = element::<AgentJson<'_>>(agent).filter(|a| !a.id.is_empty()) else {
+            continue;
+        };
         out.agents.push(Agent {
             id: agent.id.into(),
             hostname: agent.hostname.into(),
@@ -43,7 +112,7 @@ pub(crate) fn snapshot(body: &[u8]) -> Result<Snapshot, serde_json::Error> {
     {
         let id: Arc<str> = framework.id.0.as_ref().into();
         let name: Arc<str> = framework.name.0.as_ref().into();
-        for executor in framework.executors.items {
+        for executor in framework.executors.parse::<ExecutorJson<'_>>() {
             let own = if executor.executor_id.is_empty() {
                 executor.id
             } else {
@@ -62,12 +131,24 @@ pub(crate) fn snapshot(body: &[u8]) -> Result<Snapshot, serde_json::Error> {
             framework.unreachable_tasks,
             framework.completed_tasks,
         ] {
-            out.skipped += list.skipped;
-            out.tasks.extend(
-                list.items
-                    .into_iter()
-                    .map(|task| task.into_task(&id, &name)),
-            );
+            for raw in list.0 {
+                // Tasks that are alive are the bulk of a state: at first only a look.
+                match Glance::of(raw) {
+                    Some(glance) if glance.is_whole() => {
+                        if is_alive(&glance.state.0) || !is_wanted(&glance.state.0) {
+                            continue;
+                        }
+                    }
+                    _ => {
+                        out.skipped += 1;
+                        continue;
+                    }
+                }
+                match element::<TaskJson<'_>>(raw) {
+                    Some(task) => out.tasks.push(task.into_task(&id, &name)),
+                    None => out.skipped += 1,
+                }
+            }
         }
     }
     Ok(out)
@@ -83,9 +164,9 @@ struct StateJson<'a> {
     #[serde(borrow)]
     leader: Text<'a>,
     #[serde(borrow)]
-    slaves: List<AgentJson<'a>>,
+    slaves: Raws<'a>,
     #[serde(borrow)]
-    recovered_slaves: List<AgentJson<'a>>,
+    recovered_slaves: Raws<'a>,
     #[serde(borrow, deserialize_with = "required_list")]
     frameworks: Option<List<FrameworkJson<'a>>>,
     #[serde(borrow)]
@@ -112,13 +193,13 @@ struct FrameworkJson<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     #[serde(borrow)]
-    tasks: List<TaskJson<'a>>,
+    tasks: Raws<'a>,
     #[serde(borrow)]
-    unreachable_tasks: List<TaskJson<'a>>,
+    unreachable_tasks: Raws<'a>,
     #[serde(borrow)]
-    completed_tasks: List<TaskJson<'a>>,
+    completed_tasks: Raws<'a>,
     #[serde(borrow)]
-    executors: List<ExecutorJson<'a>>,
+    executors: Raws<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -129,6 +210,50 @@ struct ExecutorJson<'a> {
     #[serde(borrow)]
     id: Text<'a>,
     labels: Labels,
+}
+
+/// What decides whether a task is read whole.
+#[derive(Default)]
+struct Glance<'a> {
+    id: Text<'a>,
+    state: Text<'a>,
+}
+
+impl<'a> Glance<'a> {
+    /// Looks no further than it must; nothing if it is no object.
+    fn of(raw: &'a RawValue) -> Option<Self> {
+        let mut glance = Self::default();
+        // An object that is left before its end is an error to serde.
+        let read = serde_json::Deserializer::from_str(raw.get()).deserialize_map(&mut glance);
+        (read.is_ok() || glance.is_whole()).then_some(glance)
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.id.is_empty() && !self.state.is_empty()
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Glance<'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match key.0.as_ref() {
+                "id" => self.id = map.next_value()?,
+                "state" => self.state = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            if self.is_whole() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -293,47 +418,6 @@ impl ContainerJson<'_> {
     }
 }
 
-/// What becomes of an element of a list.
-pub(super) enum Verdict {
-    Keep,
-    /// Not of interest.
-    Drop,
-    /// Unusable, and counted.
-    Skip,
-}
-
-/// An element of a [`List`].
-pub(super) trait Element {
-    fn verdict(&self) -> Verdict {
-        Verdict::Keep
-    }
-}
-
-impl Element for AgentJson<'_> {
-    fn verdict(&self) -> Verdict {
-        if self.id.is_empty() {
-            Verdict::Skip
-        } else {
-            Verdict::Keep
-        }
-    }
-}
-impl Element for FrameworkJson<'_> {}
-impl Element for ExecutorJson<'_> {}
-impl Element for StatusJson<'_> {}
-impl Element for TaskJson<'_> {
-    /// Tasks that are alive are the bulk of a state, and are let go at once.
-    fn verdict(&self) -> Verdict {
-        if self.id.is_empty() || self.state.is_empty() {
-            Verdict::Skip
-        } else if is_alive(&self.state.0) {
-            Verdict::Drop
-        } else {
-            Verdict::Keep
-        }
-    }
-}
-
 /// Text. Numbers and truth values are taken as text, all else as the empty text.
 #[derive(Default)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
@@ -352,12 +436,47 @@ impl From<Text<'_>> for String {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Scalars).map(|s| match s {
-            Scalar::Text(t) => Self(t),
-            Scalar::Number(n) => Self(n.to_string().into()),
-            Scalar::Bool(b) => Self(b.to_string().into()),
-            Scalar::Other => Self::default(),
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(match raw.as_bytes().first() {
+            Some(b'"') => Self(text(raw)),
+            Some(b'-' | b'0'..=b'9') => Self(number(raw)),
+            Some(b't' | b'f') => Self(raw.into()),
+            _ => Self::default(),
         })
+    }
+}
+
+/// What a string in quotes says. Half of a surrogate pair is replaced.
+fn text(raw: &str) -> Cow<'_, str> {
+    struct Lossy;
+    impl Visitor<'_> for Lossy {
+        type Value = String;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_bytes<E>(self, v: &[u8]) -> Result<Self::Value, E> {
+            Ok(String::from_utf8_lossy(v).into_owned())
+        }
+    }
+    let inner = raw
+        .strip_prefix('"')
+        .and_then(|r| r.strip_suffix('"'))
+        .unwrap_or_default();
+    if !inner.contains('\\') {
+        return inner.into();
+    }
+    let whole = serde_json::from_str::<String>(raw);
+    whole
+        .or_else(|_| serde_json::Deserializer::from_str(raw).deserialize_bytes(Lossy))
+        .unwrap_or_default()
+        .into()
+}
+
+/// A number as text: an integer as it is written, however large.
+fn number(raw: &str) -> Cow<'_, str> {
+    match raw.parse::<f64>() {
+        Ok(n) if raw.contains(['.', 'e', 'E']) && n.is_finite() => n.to_string().into(),
+        _ => raw.into(),
     }
 }
 
@@ -374,60 +493,13 @@ impl Number {
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Scalars).map(|s| match s {
-            Scalar::Number(n) => Self(Some(n)),
-            Scalar::Text(t) => Self(t.trim().parse().ok().filter(|n: &f64| n.is_finite())),
-            _ => Self(None),
-        })
-    }
-}
-
-enum Scalar<'a> {
-    Text(Cow<'a, str>),
-    Number(f64),
-    Bool(bool),
-    Other,
-}
-
-struct Scalars;
-
-impl<'de> Visitor<'de> for Scalars {
-    type Value = Scalar<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-    fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Borrowed(v)))
-    }
-    fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Owned(v.to_owned())))
-    }
-    fn visit_string<E>(self, v: String) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Owned(v)))
-    }
-    fn visit_bool<E>(self, v: bool) -> Result<Self::Value, E> {
-        Ok(Scalar::Bool(v))
-    }
-    fn visit_i64<E>(self, v: i64) -> Result<Self::Value, E> {
-        Ok(Scalar::Number(v as f64))
-    }
-    fn visit_u64<E>(self, v: u64) -> Result<Self::Value, E> {
-        Ok(Scalar::Number(v as f64))
-    }
-    fn visit_f64<E>(self, v: f64) -> Result<Self::Value, E> {
-        Ok(Scalar::Number(v))
-    }
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        drain_seq(seq)?;
-        Ok(Scalar::Other)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        drain_map(map)?;
-        Ok(Scalar::Other)
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let parsed = match raw.as_bytes().first() {
+            Some(b'"') => text(raw).trim().parse().ok(),
+            Some(b'-' | b'0'..=b'9') => raw.parse().ok(),
+            _ => None,
+        };
+        Ok(Self(parsed.filter(|n: &f64| n.is_finite())))
     }
 }
 
@@ -485,11 +557,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A list of objects, or nothing.
+/// A list of objects, or nothing. Elements that are no objects are left out.
 pub(super) struct List<T> {
     pub(super) items: Vec<T>,
-    /// Elements that could not be used.
-    skipped: usize,
     /// It really was a list.
     pub(super) is_list: bool,
 }
@@ -498,16 +568,15 @@ impl<T> Default for List<T> {
     fn default() -> Self {
         Self {
             items: Vec::new(),
-            skipped: 0,
             is_list: false,
         }
     }
 }
 
-impl<'de, T: Deserialize<'de> + Element> Deserialize<'de> for List<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct V<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de> + Element> Visitor<'de> for V<T> {
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
             type Value = List<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
@@ -525,11 +594,7 @@ impl<'de, T: Deserialize<'de> + Element> Deserialize<'de> for List<T> {
                     ..List::default()
                 };
                 while let Some(Object(element)) = seq.next_element::<Object<T>>()? {
-                    match element.as_ref().map(Element::verdict) {
-                        Some(Verdict::Keep) => list.items.extend(element),
-                        Some(Verdict::Drop) => {}
-                        Some(Verdict::Skip) | None => list.skipped += 1,
-                    }
+                    list.items.extend(element);
                 }
                 Ok(list)
             }
@@ -542,10 +607,58 @@ impl<'de, T: Deserialize<'de> + Element> Deserialize<'de> for List<T> {
     }
 }
 
+/// A list, or nothing, whose elements are still to be read: one that is broken spoils
+/// no other.
+#[derive(Default)]
+pub(super) struct Raws<'a>(Vec<&'a RawValue>);
+
+impl<'a> Raws<'a> {
+    /// The elements that are objects and can be read.
+    pub(super) fn parse<T: Deserialize<'a>>(self) -> impl Iterator<Item = T> {
+        self.0.into_iter().filter_map(element)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raws<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Raws<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            nothing!(
+                visit_bool(bool),
+                visit_i64(i64),
+                visit_u64(u64),
+                visit_f64(f64),
+                visit_str(&str)
+            );
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut raws = Raws::default();
+                while let Some(raw) = seq.next_element()? {
+                    raws.0.push(raw);
+                }
+                Ok(raws)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                drain_map(map)?;
+                Ok(Raws::default())
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+/// An element of a list, if it is an object and can be read.
+fn element<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str::<Object<T>>(raw.get()).ok()?.0
+}
+
 fn required_list<'de, D, T>(deserializer: D) -> Result<Option<List<T>>, D::Error>
 where
     D: Deserializer<'de>,
-    T: Deserialize<'de> + Element,
+    T: Deserialize<'de>,
 {
     List::deserialize(deserializer).map(|list| list.is_list.then_some(list))
 }
@@ -610,6 +723,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn snapshot(body: &[u8]) -> Result<Snapshot, serde_json::Error> {
+        super::snapshot(body, |_| true)
+    }
 
     fn parse(value: &serde_json::Value) -> Snapshot {
         snapshot(value.to_string().as_bytes()).unwrap()
@@ -764,16 +881,124 @@ mod tests {
         }
     }
 
+    /// A state with this task, as text, before a good one.
+    fn beside(task: &str) -> String {
+        format!(
+            r#"{{"pid":"m@1:1","leader":"m@1:1","frameworks":[{{"id":"F","executors":[{task},{{"id":"e","labels":[{{"key":"k"}}]}}],"completed_tasks":[{task},{{"id":"good","state":"TASK_FAILED"}}]}}]}}"#
+        )
+    }
+
     #[test]
-    fn deep_nesting_is_an_error() {
-        let mut parent = String::from("{}");
-        for _ in 0..500 {
-            parent = format!(r#"{{"value":"x","parent":{parent}}}"#);
+    fn a_broken_task_costs_only_itself() {
+        let chain = r#"{"value":"c","parent":"#.repeat(500) + "null" + &"}".repeat(500);
+        let labels = r#"{"labels":"#.repeat(500) + "[]" + &"}".repeat(500);
+        for task in [
+            r#"{"id":"a","id":"b","state":"TASK_FAILED"}"#.to_owned(),
+            r#"{"id":"a","state":"TASK_FAILED","state":"TASK_FAILED"}"#.to_owned(),
+            r#"{"id":"a","state":"TASK_FAILED","labels":[{"key":"a","key":"b"}]}"#.to_owned(),
+            format!(
+                r#"{{"id":"a","state":"TASK_FAILED","statuses":[{{"container_status":{{"container_id":{chain}}}}}]}}"#
+            ),
+            format!(r#"{{"id":"a","state":"TASK_FAILED","labels":{labels}}}"#),
+        ] {
+            let s = snapshot(beside(&task).as_bytes()).unwrap();
+            let ids: Vec<&str> = s.tasks.iter().map(|t| t.id.as_str()).collect();
+            assert_eq!((ids, s.skipped), (vec!["good"], 1), "{task}");
+            assert!(s.executors.iter().any(|e| e.id == "e"), "{task}");
         }
-        let body = format!(
-            r#"{{"frameworks":[{{"tasks":[{{"id":"a","state":"TASK_LOST","statuses":[{{"container_status":{{"container_id":{parent}}}}}]}}]}}]}}"#
+    }
+
+    #[test]
+    fn a_task_with_an_odd_value_is_kept() {
+        let deep = "[".repeat(5000) + &"]".repeat(5000);
+        for (task, time) in [
+            (
+                r#"{"id":"a","state":"TASK_FAILED","statuses":[{"state":"TASK_FAILED","timestamp":nan}]}"#,
+                None,
+            ),
+            (
+                r#"{"id":"a","state":"TASK_FAILED","statuses":[{"state":"TASK_FAILED","timestamp":1e999}]}"#,
+                None,
+            ),
+            (
+                r#"{"id":"a","state":"TASK_FAILED","resources":{"cpus":inf,"x":-nan,"y": -Infinity , "z":[NaN]},"statuses":[{"state":"TASK_FAILED","timestamp":2.5}]}"#,
+                Some(2500),
+            ),
+            (
+                r#"{"id":"a","state":"TASK_FAILED","name":"nan: inf,","statuses":[{"state":"TASK_FAILED","timestamp":2.5,"x":inf}]}"#,
+                Some(2500),
+            ),
+            (
+                "{\"id\":\"a\",\"name\":\"x\u{1}y\\\"\n\",\"state\":\"TASK_FAILED\"}",
+                None,
+            ),
+            (
+                &format!(r#"{{"id":"a","state":"TASK_FAILED","resources":{deep},"name":{deep}}}"#),
+                None,
+            ),
+        ] {
+            let s = snapshot(beside(task).as_bytes()).unwrap();
+            assert_eq!((s.tasks.len(), s.skipped), (2, 0), "{task}");
+            assert_eq!(s.tasks[0].death_time().map(Seconds::millis), time, "{task}");
+            if task.contains("nan: inf") {
+                assert_eq!(s.tasks[0].name, "nan: inf,");
+            }
+            if task.contains('\u{1}') {
+                assert_eq!(s.tasks[0].name, "x y\" ");
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_replaced() {
+        let task = r#"{"id":"a","name":"\ud800x\u00e9\ud83d\ude00","state":"TASK_FAILED"}"#;
+        let s = snapshot(beside(task).as_bytes()).unwrap();
+        let name = &s.tasks[0].name;
+        assert!(
+            name.starts_with('\u{fffd}') && name.ends_with("xé😀"),
+            "{name}"
         );
-        assert!(snapshot(body.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_repair_completes_nothing() {
+        for bad in [
+            r#"{"frameworks":[nan"#,
+            r#"{"frameworks":[],"x":nan"#,
+            r#"{"frameworks":[],"x":nanx}"#,
+            r#"{"frameworks":[],"x":1nan}"#,
+            "{\"frameworks\":[],\"x\":\"\n}",
+            "<html>\"\n\" nan</html>",
+            "nan",
+        ] {
+            assert!(snapshot(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let whole = beside(r#"{"id":"a","state":"TASK_FAILED","x":nan,"y":inf}"#);
+        for cut in 0..whole.len() {
+            assert!(snapshot(&whole.as_bytes()[..cut]).is_err(), "{cut}");
+        }
+        assert!(snapshot(whole.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn ids_that_are_numbers_are_exact() {
+        let s = snapshot(
+            br#"{"version":1.20,"frameworks":[{"id":12345678901234567890123,"tasks":[{"id":12345678901234567,"state":"TASK_FAILED"},{"id":12345678901234568,"state":"TASK_FAILED"},{"id":-7,"state":"TASK_FAILED"}]}]}"#,
+        )
+        .unwrap();
+        let ids: Vec<&str> = s.tasks.iter().map(|t| t.id.as_str()).collect();
+        assert_eq!(ids, ["12345678901234567", "12345678901234568", "-7"]);
+        assert_eq!(&*s.tasks[0].framework, "12345678901234567890123");
+        assert_eq!(s.version, "1.2");
+    }
+
+    #[test]
+    fn only_wanted_states_are_read_whole() {
+        let body = beside(r#"{"id":"a","state":"TASK_KILLED","labels":[{"key":"a","key":"b"}]}"#);
+        let s = super::snapshot(body.as_bytes(), |state| state == "TASK_FAILED").unwrap();
+        assert_eq!((s.tasks.len(), s.skipped), (1, 0));
+        let s = super::snapshot(body.as_bytes(), |state| state == "TASK_LOST").unwrap();
+        assert_eq!((s.tasks.len(), s.skipped), (0, 0));
     }
 
     const SAMPLE: &str = r#"{"version":"1.4.1","pid":"master@1:5050","leader":"master@1:5050","slaves":[{"id":"S1","hostname":"h","port":5051,"pid":"slave(1)@1:5051"}],"frameworks":[{"id":"F","name":"m","executors":[{},{"executor_id":"e","labels":[{"key":"k","value":"v"}]}],"tasks":[],"completed_tasks":[{"id":"a","name":"é","state":"TASK_FAILED","slave_id":"S1","container":{"docker":{"image":"i"}},"labels":[{"key":"k","value":"\u00e9"}],"statuses":[{"state":"TASK_FAILED","timestamp":1466138479.19,"container_status":{"container_id":{"value":"c","parent":{"value":"p"}}}}]}]}]}"#;

@@ -55,7 +55,9 @@ impl Watch {
     /// The failures of the next poll, acknowledged.
     pub(crate) async fn next(&mut self) -> Vec<FailureRecord> {
         let batch = self.batch().await;
-        self.cursor = batch.cursor;
+        if batch.cursor.is_some() {
+            self.cursor = batch.cursor;
+        }
         batch.ack.done();
         batch.failures
     }
