@@ -127,11 +127,9 @@ impl Source for MesosSource {
         let started = cursor.is_some() || self.backlog == Backlog::Report;
         let cursor = match cursor {
             Some(value) => read_cursor(value),
-            None => Cursor {
-                first_start: (!started).then(|| self.clock.now().as_millisecond()),
-                ..Cursor::default()
-            },
+            None => Cursor::default(),
         };
+        let begun = self.clock.now().as_millisecond();
         let watch = Watch {
             source: *self,
             ticks: None,
@@ -139,6 +137,7 @@ impl Source for MesosSource {
             cursor: Arc::new(cursor),
             recall: Recall::default(),
             baseline: None,
+            begun,
             handed: Arc::new(Handed {
                 started: AtomicBool::new(started),
                 keys: Mutex::default(),
@@ -172,7 +171,8 @@ struct Cursor {
     version: u32,
     #[serde(default)]
     sightings: Sightings,
-    /// In milliseconds; only where what was there before is skipped.
+    /// In milliseconds; only where what was there before is skipped, and the master did
+    /// not know all of it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_start: Option<i64>,
 }
@@ -284,6 +284,8 @@ struct Watch {
     recall: Recall,
     /// What was there at the very first poll, until that is stored.
     baseline: Option<HashSet<FailureKey>>,
+    /// When this began, in milliseconds.
+    begun: i64,
     handed: Arc<Handed>,
     pending: Option<Pending>,
     skipped: usize,
@@ -345,9 +347,15 @@ impl Watch {
         }
         if self.handed.started.load(Ordering::Acquire) {
             self.baseline = None;
-        } else {
-            self.baseline
-                .get_or_insert_with(|| listed.iter().cloned().collect());
+        } else if self.baseline.is_none() {
+            self.baseline = Some(listed.iter().cloned().collect());
+            if snapshot.settling {
+                self.cursor = Arc::new(Cursor {
+                    version: CURSOR,
+                    sightings: self.sightings.clone(),
+                    first_start: Some(self.begun),
+                });
+            }
         }
         let (old, fresh): (Vec<_>, Vec<_>) = fresh
             .into_iter()
@@ -368,7 +376,7 @@ impl Watch {
     }
 
     /// The failure was there before the first start: it was listed then, or would have been
-    /// had its master known of it already.
+    /// had its master, new at that time, heard of all agents already.
     fn was_before(&self, identity: &Identity) -> bool {
         let listed = self.baseline.as_ref();
         if listed.is_some_and(|b| b.contains(&identity.key)) {

@@ -275,6 +275,27 @@ fn dead(id: &str, at: Option<f64>) -> serde_json::Value {
 }
 
 #[tokio::test]
+async fn what_shows_after_the_first_start_is_new_however_old_it_is() {
+    let server = notifier_testkit::http::ScriptedServer::start()
+        .await
+        .unwrap();
+    let start: Timestamp = "2016-06-17T04:41:19.5Z".parse().unwrap();
+    let clock = Arc::new(ManualClock::new(start));
+    server.next(Reply::json(200, &state(&serde_json::json!([]))));
+    let mut watch = Watch::new(
+        builder(&server.url("")).backlog(Backlog::Skip).clock(clock),
+        None,
+    );
+    assert!(watch.next().await.is_empty());
+    let hours_ago = start.as_second() as f64 - 7200.0;
+    server.next(Reply::json(
+        200,
+        &state(&serde_json::json!([dead("old", Some(hours_ago))])),
+    ));
+    assert_eq!(ids(&watch.next().await), ["old"]);
+}
+
+#[tokio::test]
 async fn a_first_start_during_a_change_of_leaders_tells_nothing_old() {
     let server = notifier_testkit::http::ScriptedServer::start()
         .await
@@ -290,8 +311,10 @@ async fn a_first_start_during_a_change_of_leaders_tells_nothing_old() {
     let answer = |tasks: &[serde_json::Value]| {
         server.next(Reply::json(200, &state(&tasks.to_vec().into())));
     };
-    // The new leader has not heard of its tasks yet.
-    answer(&[]);
+    // The new leader has not heard of its agents and their tasks yet.
+    let mut fresh = state(&serde_json::json!([]));
+    fresh["recovered_slaves"] = fresh["slaves"].take();
+    server.next(Reply::json(200, &fresh));
     let mut watch = Watch::new(build(Backlog::Skip), None);
     assert!(watch.next().await.is_empty());
     clock.advance(Duration::from_secs(600));

@@ -92,6 +92,7 @@ fn of_text(text: &str, is_wanted: &impl Fn(&str) -> bool) -> Result<Snapshot, se
         version: state.version.into(),
         pid: state.pid.into(),
         leader: state.leader.into(),
+        settling: !state.recovered_slaves.0.is_empty(),
         ..Snapshot::default()
     };
     for agent in state.slaves.0.iter().chain(&state.recovered_slaves.0) {

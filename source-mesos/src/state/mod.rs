@@ -14,6 +14,9 @@ pub(crate) struct Snapshot {
     /// The process that leads, in the view of the one that answered.
     pub(crate) leader: String,
     pub(crate) agents: Vec<Agent>,
+    /// Some agents have not come back yet after a change of leaders: what ran on them
+    /// will be listed only then.
+    pub(crate) settling: bool,
     /// Executors that have labels.
     pub(crate) executors: Vec<Executor>,
     /// Tasks that have ended or are unreachable, in all lists.
