@@ -60,7 +60,10 @@ fn forms(secret: &str) -> Vec<String> {
     const A: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     // In base64 at each of the three offsets, without what depends on the neighbours.
     let json = serde_json::Value::from(secret).to_string();
-    let markup = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let markup = secret
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     let mut out = vec![
         json[1..json.len() - 1].to_owned(),
         markup,
