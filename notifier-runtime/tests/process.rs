@@ -10,7 +10,7 @@ use notifier_runtime::{Cli, Fatal, signal};
 
 /// Not a test: the program that the tests below start.
 #[test]
-#[ignore = "started by the other tests"]
+#[ignore = "no test: the others start it, with --ignored, and wait for it"]
 #[expect(clippy::print_stdout, reason = "it talks to the test that started it")]
 fn child() {
     if std::env::args().all(|a| a != "--exact") {

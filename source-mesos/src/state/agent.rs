@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::json::{self, List, Raws, StatusJson, Text};
+use super::json::StatusJson;
+use super::lenient::{self, List, Raws, Text};
 use super::{Seconds, is_final};
 
 /// What matters of an agent's state.
@@ -38,7 +39,7 @@ pub(crate) struct AgentTask {
 
 /// Reads an agent's state.
 pub(crate) fn parse(body: &[u8]) -> Result<AgentState, serde_json::Error> {
-    json::read(body, of_text)
+    lenient::read(body, of_text)
 }
 
 fn of_text(text: &str) -> Result<AgentState, serde_json::Error> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod json;
+mod lenient;
 
 use std::{collections::BTreeMap, sync::Arc};
 

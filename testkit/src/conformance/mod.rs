@@ -48,6 +48,7 @@ mod harness;
 mod hostile;
 mod reporter;
 mod results;
+mod verdict;
 
 pub use self::{
     failure::failure,

@@ -12,14 +12,15 @@ use std::{
 
 use async_trait::async_trait;
 use notifier_core::{
-    DeliveryId, Digest, Error, ErrorKind, FailureRecord, Links, Next, Notice, Receipt, Reconciled,
-    Report, ReportOptions, Reporter, Scope, Settings, Subject, jiff::Timestamp,
+    DeliveryId, Digest, FailureRecord, Links, Notice, Receipt, Reconciled, Report, ReportOptions,
+    Reporter, Settings, Subject, jiff::Timestamp,
 };
 use tokio::{task::JoinError, time::timeout};
 
 use super::{
     Harness, Outcome, Results, Scenario, Setup,
     hostile::{LABEL_SECRET, hostile_failures},
+    verdict::{Verdict, fits, is_done, took},
 };
 
 /// The longest that one report may take.
@@ -122,8 +123,6 @@ struct Suite<'a> {
     /// Where a report was tried other than once, if any harness could count.
     tries: Option<Vec<String>>,
 }
-
-type Verdict = Result<(), String>;
 
 impl Suite<'_> {
     async fn run(&mut self) {
@@ -721,58 +720,6 @@ fn done<T>(r: Result<Result<T, JoinError>, tokio::time::error::Elapsed>) -> Resu
     }
 }
 
-fn is_done(receipt: &Receipt) -> Verdict {
-    match receipt.next() {
-        Next::Done => Ok(()),
-        next => Err(format!(
-            "{next:?}: {}",
-            receipt
-                .error()
-                .map(|e| e.report().to_string())
-                .unwrap_or_default()
-        )),
-    }
-}
-
-fn fits(scenario: Scenario, receipt: &Receipt) -> Verdict {
-    let next = receipt.next();
-    let error = receipt.error();
-    let kind = error.map(Error::kind);
-    let scope = error.map(Error::scope);
-    let ok = match scenario {
-        Scenario::Deliver => next == Next::Done,
-        Scenario::RateLimited { after } => {
-            matches!(next, Next::Retry { after: said, unknown: false } if after.is_none() || said == after)
-                && kind == Some(ErrorKind::RateLimited)
-        }
-        Scenario::Unavailable => matches!(next, Next::Retry { unknown: false, .. }),
-        Scenario::Refuse => next == Next::Dead,
-        Scenario::RefuseDestination => next == Next::Dead && scope == Some(Scope::Destination),
-        Scenario::CutAfterBody | Scenario::Hang => {
-            matches!(next, Next::Retry { unknown: true, .. })
-        }
-    };
-    if ok {
-        Ok(())
-    } else {
-        Err(format!("it says {next:?}, {error:?}"))
-    }
-}
-
-/// What the service may have taken in a scenario, where that is known.
-fn took(scenario: Scenario, setup: &Setup) -> Verdict {
-    let most = match scenario {
-        Scenario::Deliver | Scenario::CutAfterBody | Scenario::Hang => 1,
-        _ => 0,
-    };
-    match setup.received() {
-        Some(m) if m.len() > most => {
-            Err(format!("{} messages arrived, at most {most} may", m.len()))
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -781,8 +728,8 @@ mod tests {
     };
 
     use notifier_core::{
-        BackendSettings, Capability, Destination, OptionGroup, OptionSpec, Origin,
-        Result as CoreResult,
+        BackendSettings, Capability, Destination, Error, ErrorKind, OptionGroup, OptionSpec,
+        Origin, Result as CoreResult,
     };
 
     use super::*;

@@ -1,0 +1,371 @@
+//! Values read however they are written: what is of another type than expected counts as
+//! absent, and one that is broken spoils no other.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::value::RawValue;
+
+/// Reads a body as text. Some writers let numbers that are none and bare control
+/// characters through: a text that fails is repaired and read once more.
+pub(super) fn read<T>(
+    body: &[u8],
+    parse: impl Fn(&str) -> Result<T, serde_json::Error>,
+) -> Result<T, serde_json::Error> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}');
+    parse(text).or_else(|e| match repaired(text) {
+        Some(repaired) => parse(&repaired),
+        None => Err(e),
+    })
+}
+
+/// The text with `null` for `nan` and `inf` in all their spellings and spaces for bare control
+/// characters within strings; `None` if there are none of these. Nothing is added or
+/// closed: what was cut short stays so.
+fn repaired(text: &str) -> Option<String> {
+    const NUMBERS: [&str; 3] = ["infinity", "inf", "nan"];
+    let bytes = text.as_bytes();
+    let mut out = String::new();
+    // Up to here the text is in `out`.
+    let mut done = 0;
+    let (mut in_string, mut at) = (false, 0);
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if in_string {
+            match byte {
+                b'\\' => at += 1,
+                b'"' => in_string = false,
+                0..0x20 => {
+                    out.push_str(&text[done..at]);
+                    out.push(' ');
+                    done = at + 1;
+                }
+                _ => {}
+            }
+            at += 1;
+            // An escaped control character is two mistakes: not repaired.
+        } else if byte == b'"' {
+            in_string = true;
+            at += 1;
+        } else if byte == b'-' || byte.is_ascii_alphanumeric() {
+            let is_word = |b: &u8| matches!(b, b'-' | b'+' | b'.') || b.is_ascii_alphanumeric();
+            let end = at + bytes[at..].iter().take_while(|b| is_word(b)).count();
+            let word = text[at..end].trim_start_matches('-');
+            if NUMBERS.iter().any(|n| word.eq_ignore_ascii_case(n)) {
+                out.push_str(&text[done..at]);
+                out.push_str("null");
+                done = end;
+            }
+            at = end;
+        } else {
+            at += 1;
+        }
+    }
+    (done > 0).then(|| {
+        out.push_str(&text[done..]);
+        out
+    })
+}
+
+/// Text. Numbers and truth values are taken as text, all else as the empty text.
+#[derive(Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl Text<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Text<'_>> for String {
+    fn from(text: Text<'_>) -> Self {
+        text.0.into_owned()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(match raw.as_bytes().first() {
+            Some(b'"') => Self(text(raw)),
+            Some(b'-' | b'0'..=b'9') => Self(number(raw)),
+            Some(b't' | b'f') => Self(raw.into()),
+            _ => Self::default(),
+        })
+    }
+}
+
+/// What a string in quotes says. Half of a surrogate pair is replaced.
+fn text(raw: &str) -> Cow<'_, str> {
+    struct Lossy;
+    impl Visitor<'_> for Lossy {
+        type Value = String;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_bytes<E>(self, v: &[u8]) -> Result<Self::Value, E> {
+            Ok(String::from_utf8_lossy(v).into_owned())
+        }
+    }
+    let inner = raw
+        .strip_prefix('"')
+        .and_then(|r| r.strip_suffix('"'))
+        .unwrap_or_default();
+    if !inner.contains('\\') {
+        return inner.into();
+    }
+    let whole = serde_json::from_str::<String>(raw);
+    whole
+        .or_else(|_| serde_json::Deserializer::from_str(raw).deserialize_bytes(Lossy))
+        .unwrap_or_default()
+        .into()
+}
+
+/// A number as text: an integer as it is written, however large.
+fn number(raw: &str) -> Cow<'_, str> {
+    match raw.parse::<f64>() {
+        Ok(n) if raw.contains(['.', 'e', 'E']) && n.is_finite() => n.to_string().into(),
+        _ => raw.into(),
+    }
+}
+
+/// A number, also one written as text.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Number(pub(super) Option<f64>);
+
+impl Number {
+    pub(super) fn port(self) -> Option<u16> {
+        let n = self.0?;
+        (n.fract() == 0.0 && (1.0..=65535.0).contains(&n)).then_some(n as u16)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let parsed = match raw.as_bytes().first() {
+            Some(b'"') => text(raw).trim().parse().ok(),
+            Some(b'-' | b'0'..=b'9') => raw.parse().ok(),
+            _ => None,
+        };
+        Ok(Self(parsed.filter(|n: &f64| n.is_finite())))
+    }
+}
+
+fn drain_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
+    while seq.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+fn drain_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+/// The visits at which a visitor of objects or lists finds something else.
+macro_rules! nothing {
+    ($($visit:ident($t:ty)),*) => {
+        $(fn $visit<E>(self, _: $t) -> Result<Self::Value, E> { Ok(Self::Value::default()) })*
+        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok(Self::Value::default()) }
+    };
+}
+
+/// An object, or nothing.
+pub(super) struct Object<T>(pub(super) Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            nothing!(
+                visit_bool(bool),
+                visit_i64(i64),
+                visit_u64(u64),
+                visit_f64(f64),
+                visit_str(&str)
+            );
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                drain_seq(seq)?;
+                Ok(Object(None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(|t| Object(Some(t)))
+            }
+        }
+        deserializer.deserialize_any(V(PhantomData))
+    }
+}
+
+/// A list of objects, or nothing. Elements that are no objects are left out.
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+    /// It really was a list.
+    pub(super) is_list: bool,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            is_list: false,
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = List<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            nothing!(
+                visit_bool(bool),
+                visit_i64(i64),
+                visit_u64(u64),
+                visit_f64(f64),
+                visit_str(&str)
+            );
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut list = List {
+                    is_list: true,
+                    ..List::default()
+                };
+                while let Some(Object(element)) = seq.next_element::<Object<T>>()? {
+                    list.items.extend(element);
+                }
+                Ok(list)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                drain_map(map)?;
+                Ok(List::default())
+            }
+        }
+        deserializer.deserialize_any(V(PhantomData))
+    }
+}
+
+/// A list, or nothing, whose elements are still to be read: one that is broken spoils
+/// no other.
+#[derive(Default)]
+pub(super) struct Raws<'a>(pub(super) Vec<&'a RawValue>);
+
+impl<'a> Raws<'a> {
+    /// The elements that are objects and can be read.
+    pub(super) fn parse<T: Deserialize<'a>>(self) -> impl Iterator<Item = T> {
+        self.0.into_iter().filter_map(element)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raws<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Raws<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            nothing!(
+                visit_bool(bool),
+                visit_i64(i64),
+                visit_u64(u64),
+                visit_f64(f64),
+                visit_str(&str)
+            );
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut raws = Raws::default();
+                while let Some(raw) = seq.next_element()? {
+                    raws.0.push(raw);
+                }
+                Ok(raws)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                drain_map(map)?;
+                Ok(Raws::default())
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+/// An element of a list, if it is an object and can be read.
+pub(super) fn element<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str::<Object<T>>(raw.get()).ok()?.0
+}
+
+pub(super) fn required_list<'de, D, T>(deserializer: D) -> Result<Option<List<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    List::deserialize(deserializer).map(|list| list.is_list.then_some(list))
+}
+
+/// Labels: a list of `{key, value}`, of which the last with the same key holds. Some
+/// answers have the list below another `labels`.
+#[derive(Default)]
+pub(super) struct Labels(pub(super) BTreeMap<String, String>);
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LabelJson<'a> {
+    #[serde(borrow)]
+    key: Text<'a>,
+    #[serde(borrow)]
+    value: Text<'a>,
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Labels;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("labels")
+            }
+            nothing!(
+                visit_bool(bool),
+                visit_i64(i64),
+                visit_u64(u64),
+                visit_f64(f64),
+                visit_str(&str)
+            );
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut labels = BTreeMap::new();
+                while let Some(Object(label)) = seq.next_element::<Object<LabelJson<'de>>>()? {
+                    if let Some(label) = label.filter(|l| !l.key.is_empty()) {
+                        labels.insert(label.key.into(), label.value.into());
+                    }
+                }
+                Ok(Labels(labels))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut labels = BTreeMap::new();
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    if key == "labels" {
+                        labels.extend(map.next_value::<Labels>()?.0);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Labels(labels))
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
