@@ -261,12 +261,7 @@ fn deny() -> Result {
     let mut c = command(&program);
     c.args(["--offline", "check", "licenses", "bans", "sources"]);
     loud(c)?;
-    let database = output({
-        let mut c = command("sh");
-        c.args(["-c", "echo \"${CARGO_HOME:-$HOME/.cargo}/advisory-dbs\""]);
-        c
-    })?;
-    if std::path::Path::new(database.trim()).exists() {
+    if cargo_home()?.join("advisory-dbs").exists() {
         let mut c = command(&program);
         c.args(["--offline", "check", "advisories"]);
         // Told, and no reason to fail: an advisory of today is no fault of this change.
@@ -286,16 +281,53 @@ fn local_deny() -> std::path::PathBuf {
     root().join("target/tools/bin/cargo-deny")
 }
 
-/// Every crate that can be published can be packaged.
+/// Every crate that can be published can be packaged, and builds from its package.
+///
+/// In a target folder of its own each time: cargo keeps what it unpacks and builds of
+/// our crates by folder and version, and would check today's crates against yesterday's.
 fn package(members: &[&Value]) -> Result {
+    let unpacked = cargo_home()?.join("registry/src");
+    let before = folders(&unpacked);
+    let target = root().join(format!("target/package-{}", std::process::id()));
     let mut c = cargo();
-    c.args(["package", "--locked", "--allow-dirty", "--quiet"]);
+    c.args([
+        "package",
+        "--locked",
+        "--allow-dirty",
+        "--quiet",
+        "--target-dir",
+    ])
+    .arg(&target)
+    .env("CARGO_PROFILE_DEV_DEBUG", "0");
     let mut count = 0;
     for p in members.iter().filter(|p| p["publish"].is_null()) {
         c.args(["-p", name(p)]);
         count += 1;
     }
-    loud(c)?;
+    let result = loud(c);
+    let _ = std::fs::remove_dir_all(&target);
+    // What was unpacked of the packages stands beside what registries gave, under a
+    // name that begins with a dash since it comes from no host.
+    for new in folders(&unpacked)
+        .difference(&before)
+        .filter(|n| n.starts_with('-'))
+    {
+        let _ = std::fs::remove_dir_all(unpacked.join(new));
+    }
+    result?;
     println!("{count} crates can be packaged");
     Ok(())
+}
+
+fn folders(path: &std::path::Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter_map(|e| e.file_name().into_string().ok())
+        .collect()
+}
+
+fn cargo_home() -> Result<std::path::PathBuf> {
+    let mut c = command("sh");
+    c.args(["-c", "echo \"${CARGO_HOME:-$HOME/.cargo}\""]);
+    Ok(output(c)?.trim().into())
 }
