@@ -93,6 +93,11 @@ pub trait Failure: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The last health that was told: `false` says that it died unhealthy.
+    fn healthy(&self) -> Option<bool> {
+        None
+    }
+
     /// Which attempt this was, counted from 1.
     fn attempt(&self) -> Option<u32> {
         None
@@ -141,6 +146,7 @@ macro_rules! forward_failure {
             fn message(&self) -> Option<&str> { (**self).message() }
             fn reason(&self) -> Option<&str> { (**self).reason() }
             fn exit_code(&self) -> Option<i32> { (**self).exit_code() }
+            fn healthy(&self) -> Option<bool> { (**self).healthy() }
             fn attempt(&self) -> Option<u32> { (**self).attempt() }
             fn owners(&self) -> Vec<&str> { (**self).owners() }
             fn source(&self) -> &str { (**self).source() }
@@ -212,7 +218,7 @@ pub(crate) fn hash_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> String
 ///
 /// As JSON: `id`, `name`, `slave`, `framework`, `image`, `state`, `started`,
 /// `finished` (RFC 3339), `labels` (object of strings), `message`, `reason`,
-/// `exit_code`, `attempt`, `owners` (list of strings), `source`, `key`, `locator`
+/// `exit_code`, `healthy`, `attempt`, `owners` (list of strings), `source`, `key`, `locator`
 /// and `log_streams`. All but `id`, `name`, `state` and `finished` are optional,
 /// `null` counts as absent, and unknown members are ignored. A missing `key` is
 /// filled with the default one.
@@ -261,6 +267,9 @@ pub struct FailureRecord {
     /// The exit code of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// The last health that was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
     /// Which attempt this was, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
@@ -305,6 +314,7 @@ impl FailureRecord {
             message: None,
             reason: None,
             exit_code: None,
+            healthy: None,
             attempt: None,
             owners: Vec::new(),
             source: String::new(),
@@ -331,6 +341,7 @@ impl FailureRecord {
             message: f.message().map(str::to_owned),
             reason: f.reason().map(str::to_owned),
             exit_code: f.exit_code(),
+            healthy: f.healthy(),
             attempt: f.attempt(),
             owners: f.owners().into_iter().map(str::to_owned).collect(),
             source: f.source().to_owned(),
@@ -433,6 +444,9 @@ impl Failure for FailureRecord {
     fn exit_code(&self) -> Option<i32> {
         self.exit_code
     }
+    fn healthy(&self) -> Option<bool> {
+        self.healthy
+    }
     fn attempt(&self) -> Option<u32> {
         self.attempt
     }
@@ -470,6 +484,7 @@ impl<'de> Deserialize<'de> for FailureRecord {
             message: Option<String>,
             reason: Option<String>,
             exit_code: Option<i32>,
+            healthy: Option<bool>,
             attempt: Option<u32>,
             owners: Option<Vec<String>>,
             source: Option<String>,
@@ -496,6 +511,7 @@ impl<'de> Deserialize<'de> for FailureRecord {
         f.message = w.message;
         f.reason = w.reason;
         f.exit_code = w.exit_code;
+        f.healthy = w.healthy;
         f.attempt = w.attempt;
         f.owners = w.owners.unwrap_or_default();
         f.source = w.source.unwrap_or_default();
@@ -519,7 +535,7 @@ mod tests {
     fn json_survives_a_round_trip() {
         let text = r#"{"id":"a","name":"n","slave":"h","framework":"f","image":"i","state":"TASK_LOST",
             "started":"2016-06-17T04:41:12.25Z","finished":"2016-06-17T04:41:19Z","labels":{"k":"v"},
-            "message":"m","reason":"r","exit_code":137,"attempt":2,"owners":["a@x"],"source":"s",
+            "message":"m","reason":"r","exit_code":137,"healthy":false,"attempt":2,"owners":["a@x"],"source":"s",
             "key":"k1","locator":{"dir":"/x"}}"#;
         let f: FailureRecord = serde_json::from_str(text).unwrap();
         object_safe(&f);

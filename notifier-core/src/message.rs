@@ -158,10 +158,10 @@ pub struct Rendered {
 ///
 /// Templates see `.failure` (`ID`, `Name`, `Slave`, `Framework`, `Image`, `State`,
 /// `Started`, `Finished`, `Labels`, and beyond the original `Message`, `Reason`,
-/// `ExitCode`, `Attempt`, `Owners`, `Source`), `.stdoutURL`, `.stderrURL`, `.nl`,
+/// `ExitCode`, `Healthy`, `Attempt`, `Owners`, `Source`), `.stdoutURL`, `.stderrURL`, `.nl`,
 /// `.logsError` (why there are no logs, else empty), and the function `config`, which
 /// gives a label meant for this reporter's instance. `Message` and `Reason` are empty,
-/// `ExitCode` and `Attempt` nothing where they are not known. Labels whose keys
+/// `ExitCode`, `Healthy` and `Attempt` nothing where they are not known. Labels whose keys
 /// [name a secret](crate::redact::names_secret) read `***`.
 ///
 /// ```
@@ -504,6 +504,7 @@ impl template::Object for View {
             "Message" => self.text(f.message.as_deref().unwrap_or_default()),
             "Reason" => self.text(f.reason.as_deref().unwrap_or_default()),
             "ExitCode" => number(f.exit_code.map(i64::from)),
+            "Healthy" => f.healthy.map_or(Value::Nil, Value::Bool),
             "Attempt" => number(f.attempt.map(i64::from)),
             "Owners" => Value::List(f.owners.iter().map(|o| self.text(o)).collect()),
 
@@ -548,6 +549,7 @@ mod tests {
             .with_label("team", "core")
             .with_label("complainer_pager_token", "s3cr3t-token");
         f.exit_code = Some(3);
+        f.healthy = Some(false);
         f
     }
 
@@ -643,7 +645,7 @@ mod tests {
     #[test]
     fn fields_beyond_the_original_are_there() {
         let r = Report::failure(failure());
-        let t = render("{{ .failure.ExitCode }} {{ .failure.Attempt }} {{ len .failure.Owners }} {{ .failure.Started.IsZero }}", Markup::Plain, &r).text;
-        assert_eq!(t, "3 <no value> 0 true");
+        let t = render("{{ .failure.ExitCode }} {{ .failure.Healthy }} {{ .failure.Attempt }} {{ len .failure.Owners }} {{ .failure.Started.IsZero }}", Markup::Plain, &r).text;
+        assert_eq!(t, "3 false <no value> 0 true");
     }
 }

@@ -262,6 +262,14 @@ impl StreamAnswer {
         self.response.content_length()
     }
 
+    /// Another longest pause between pieces than the client's, such as for a stream of
+    /// events that says how often it is heard of.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
     /// The answer if its status is 2xx. Otherwise the beginning of the body is read for the error's text.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use notifier_core::{ByteStream, Error};
 use tokio::time::{Instant, timeout_at};
@@ -21,6 +22,14 @@ pub(crate) enum Unread {
     Broken(Error),
 }
 
+/// Why an answer was not taken in to its end.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Unread(Unread),
+    /// What came is not what was asked for.
+    Malformed(String),
+}
+
 impl Pace {
     /// A thousand bytes for each second, over three times the longest silence.
     pub(crate) fn of(timeout: Duration) -> Self {
@@ -38,24 +47,67 @@ impl Pace {
     /// The whole of a stream.
     pub(crate) async fn read(self, mut stream: ByteStream) -> Result<Vec<u8>, Unread> {
         let mut body = Vec::new();
+        let mut progress = self.start();
+        while let Some(piece) = progress.next(&mut stream).await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+
+    /// Hands on a stream piece by piece, to its end.
+    pub(crate) async fn each(
+        self,
+        mut stream: ByteStream,
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), Stopped> {
+        let mut progress = self.start();
+        while let Some(piece) = progress.next(&mut stream).await.map_err(Stopped::Unread)? {
+            take(&piece).map_err(Stopped::Malformed)?;
+        }
+        Ok(())
+    }
+
+    /// Begins to watch an answer.
+    pub(crate) fn start(self) -> Progress {
+        Progress {
+            pace: self,
+            since: Instant::now(),
+            read: 0,
+        }
+    }
+}
+
+/// How much came of an answer in the window that runs.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pace: Pace,
+    since: Instant,
+    read: usize,
+}
+
+impl Progress {
+    /// The next piece of a stream that comes at this pace.
+    pub(crate) async fn next(&mut self, stream: &mut ByteStream) -> Result<Option<Bytes>, Unread> {
         loop {
-            let before = body.len();
-            let end = Instant::now()
-                .checked_add(self.window)
+            let until = self
+                .since
+                .checked_add(self.pace.window)
                 .ok_or(Unread::TooSlow)?;
-            loop {
-                match timeout_at(end, stream.next()).await {
-                    Ok(Some(Ok(piece))) => body.extend_from_slice(&piece),
-                    Ok(Some(Err(e))) => return Err(Unread::Broken(e)),
-                    Ok(None) => return Ok(body),
-                    Err(_) => break,
-                }
-                if Instant::now() >= end {
-                    break;
-                }
+            let came = timeout_at(until, stream.next()).await;
+            if let Ok(Some(Ok(piece))) = &came {
+                self.read += piece.len();
             }
-            if body.len() - before < self.bytes {
-                return Err(Unread::TooSlow);
+            if Instant::now() >= until {
+                if self.read < self.pace.bytes && !matches!(came, Ok(None)) {
+                    return Err(Unread::TooSlow);
+                }
+                (self.since, self.read) = (Instant::now(), 0);
+            }
+            match came {
+                Ok(Some(Ok(piece))) => return Ok(Some(piece)),
+                Ok(Some(Err(e))) => return Err(Unread::Broken(e)),
+                Ok(None) => return Ok(None),
+                Err(_) => {}
             }
         }
     }

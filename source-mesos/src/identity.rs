@@ -57,6 +57,8 @@ pub(crate) struct Identity {
     pub(crate) key: FailureKey,
     /// Of the status, in milliseconds; `None` if no status told it.
     pub(crate) status_ms: Option<i64>,
+    /// When it was seen first, in milliseconds, if no status told it.
+    pub(crate) seen_ms: Option<i64>,
     /// For people: the time of the status in whole seconds, or when it was seen first.
     pub(crate) finished: Timestamp,
 }
@@ -167,6 +169,31 @@ impl Sightings {
     }
 }
 
+impl Sightings {
+    /// The identity of one death that a status tells, apart from any listing: if it was
+    /// seen without one before, it is that death.
+    pub(crate) fn bind(&mut self, cluster: &str, task: &Task, time: Seconds) -> Identity {
+        let victim = Victim::of(task);
+        let mut identity = plain(cluster, &victim, time);
+        let ms = time.millis();
+        let is_it = |s: &&mut Sighting| s.victim == victim && s.status == Some(ms);
+        let fits = |s: &&mut Sighting| {
+            s.victim == victim
+                && s.status.is_none()
+                && s.after.is_none_or(|after| ms > after)
+                && ms <= s.seen.saturating_add(SKEW_MS)
+        };
+        if let Some(known) = self.0.iter_mut().find(is_it) {
+            identity.key = known.key.clone();
+        } else if let Some(open) = self.0.iter_mut().filter(fits).min_by_key(|s| s.seen) {
+            open.status = Some(ms);
+            open.gone = None;
+            identity.key = open.key.clone();
+        }
+        identity
+    }
+}
+
 /// The room for deaths not seen before.
 struct Room {
     left: usize,
@@ -180,6 +207,7 @@ fn plain(cluster: &str, victim: &Victim, time: Seconds) -> Identity {
     Identity {
         key: victim.key(cluster, &time.millis().to_string()),
         status_ms: Some(time.millis()),
+        seen_ms: None,
         finished: Timestamp::from_second(time.whole()).unwrap_or(Timestamp::MAX),
     }
 }
@@ -303,6 +331,7 @@ fn identify_group(
                 Identity {
                     key,
                     status_ms: None,
+                    seen_ms: Some(seen),
                     finished,
                 }
             }
@@ -329,11 +358,13 @@ mod tests {
         let mut statuses = vec![Status {
             state: "TASK_RUNNING".into(),
             time: Seconds::new(1.0),
+            ..Status::default()
         }];
         if at.is_some() {
             statuses.push(Status {
                 state: "TASK_FAILED".into(),
                 time: at.and_then(Seconds::new),
+                ..Status::default()
             });
         }
         Task {
@@ -409,6 +440,26 @@ mod tests {
             ),
             first
         );
+    }
+
+    #[test]
+    fn a_status_apart_from_a_listing_binds_to_what_was_seen() {
+        let mut s = Sightings::default();
+        let seen = keys(&mut s, NOW, &[None]);
+        let at = NOW as f64 / 1000.0;
+        let bound = |s: &mut Sightings, at: f64| {
+            let task = dead("a", Some(at));
+            s.bind("c", &task, Seconds::new(at).unwrap()).key
+        };
+        assert_eq!(bound(&mut s, at - 3.0), seen[0]);
+        assert_eq!(bound(&mut s, at - 3.0), seen[0]);
+        // The listing that follows agrees, and another death is another one.
+        assert_eq!(keys(&mut s, NOW + 1000, &[Some(at - 3.0)]), seen);
+        assert_ne!(bound(&mut s, at + 9.0), seen[0]);
+        // Far too late to be the one that was seen.
+        let mut s = Sightings::default();
+        let seen = keys(&mut s, NOW, &[None]);
+        assert_ne!(bound(&mut s, at + 400.0), seen[0]);
     }
 
     #[test]

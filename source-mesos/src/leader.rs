@@ -1,136 +1,236 @@
-//! Finding the leading master and reading its state.
+//! The masters, and how the one that leads is asked.
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    vec,
+};
 
 use notifier_core::{Error, ErrorKind, Result, Retry, redact};
-use notifier_http::{Answer, HttpClient, StreamAnswer};
+use notifier_http::{Answer, HttpClient, Request, StreamAnswer};
 use tokio::time::timeout;
 use url::Url;
 
 use crate::{
-    body::{Pace, Unread},
+    body::{Pace, Stopped, Unread},
     error::brief,
     options::{Credentials, Master},
-    state::{Snapshot, json},
 };
 
 /// How many redirects in a row are followed.
 const MAX_HOPS: usize = 4;
-/// Larger states are read off the async threads.
-const BLOCKING: usize = 256 * 1024;
+/// How much of a refusal is read.
+const MAX_REFUSAL: usize = 64 * 1024;
+
+/// What a master is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// Its state, in the form of all versions.
+    State,
+    /// A call of the operator API, by its name.
+    Operator(&'static str),
+}
+
+impl Call {
+    fn path(self) -> &'static str {
+        match self {
+            Self::State => "/master/state",
+            Self::Operator(_) => "/api/v1",
+        }
+    }
+
+    fn request(self, client: &HttpClient, url: &Url) -> Request {
+        match self {
+            Self::State => client.get(url.as_str()),
+            // Mesos takes this content type only as it stands here.
+            Self::Operator(name) => client.post(url.as_str()).body(
+                "application/json",
+                format!(r#"{{"type":"{name}"}}"#).into_bytes(),
+            ),
+        }
+    }
+}
 
 /// The masters, and which of them led last.
-#[derive(Debug)]
-pub(crate) struct Leader {
+pub(crate) struct Masters {
     client: HttpClient,
     masters: Vec<Master>,
     /// For masters that have none of their own.
     credentials: Option<Credentials>,
     trusted: Vec<String>,
-    max: usize,
     pace: Pace,
-    /// The states of the tasks that are read.
-    states: Arc<[String]>,
-    last: Option<Url>,
+    last: Mutex<Option<Url>>,
 }
 
-/// A state, and where it is from.
-pub(crate) struct Found {
-    pub(crate) snapshot: Snapshot,
+/// A master that answered 200, and its answer.
+pub(crate) struct Opened {
+    pub(crate) answer: StreamAnswer,
     pub(crate) base: Url,
+    url: Url,
 }
 
 /// Why one master could not be read.
-struct Refusal {
+#[derive(Debug)]
+pub(crate) struct Refusal {
     kind: ErrorKind,
     text: String,
+    /// It answered that it does not do this, or not for us.
+    never: bool,
 }
 
 impl Refusal {
-    fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self {
             kind,
             text: text.into(),
+            never: false,
         }
+    }
+
+    pub(crate) fn error(self) -> Error {
+        Error::new(self.kind, self.text)
     }
 }
 
-impl Leader {
+/// One round through the masters: the one that led last is asked first.
+pub(crate) struct Round<'a> {
+    masters: &'a Masters,
+    call: Call,
+    candidates: vec::IntoIter<Url>,
+    refusals: Vec<(Url, Refusal)>,
+}
+
+/// No master could be read.
+#[derive(Debug)]
+pub(crate) struct Nobody {
+    pub(crate) error: Error,
+    /// One that is there answered that it does not do this, or not for us.
+    pub(crate) never: bool,
+}
+
+impl Round<'_> {
+    /// The next master that answers 200.
+    pub(crate) async fn next(&mut self) -> Option<Opened> {
+        for base in self.candidates.by_ref() {
+            match self.masters.open(&base, self.call).await {
+                Ok(opened) => return Some(opened),
+                Err(refusal) => self.refusals.push((base, refusal)),
+            }
+        }
+        None
+    }
+
+    /// What the master answered is not what was asked for.
+    pub(crate) fn refuse(&mut self, base: Url, refusal: Refusal) {
+        self.refusals.push((base, refusal));
+    }
+
+    /// The master of this address leads.
+    pub(crate) fn leads(&self, base: &Url) {
+        self.masters.leads(base);
+    }
+
+    /// All refused.
+    pub(crate) fn nobody(self) -> Nobody {
+        self.masters.forget();
+        let kind = match &self.refusals[..] {
+            [(_, first), rest @ ..] if rest.iter().all(|(_, r)| r.kind == first.kind) => first.kind,
+            _ => ErrorKind::Unavailable,
+        };
+        let never = self.refusals.iter().any(|(_, r)| r.never);
+        let list: Vec<String> = self
+            .refusals
+            .into_iter()
+            .map(|(base, r)| format!("{}: {}", shown(&base), r.text))
+            .collect();
+        let what = match self.call {
+            Call::State => "read",
+            Call::Operator("SUBSCRIBE") => "subscribed to",
+            Call::Operator(_) => "asked",
+        };
+        let error = Error::new(
+            kind,
+            format!("no Mesos master could be {what}: {}", list.join("; ")),
+        )
+        .with_retry(Retry::Later { after: None });
+        Nobody { error, never }
+    }
+}
+
+impl Masters {
     pub(crate) fn new(
         client: HttpClient,
         masters: Vec<Master>,
         credentials: Option<Credentials>,
         trusted: Vec<String>,
-        max: usize,
         pace: Pace,
-        states: Arc<[String]>,
     ) -> Self {
         Self {
             client,
             masters,
             credentials,
             trusted,
-            max,
             pace,
-            states,
-            last: None,
+            last: Mutex::default(),
         }
     }
 
-    /// The state of the leading master: the one that led last is asked first, then all.
-    pub(crate) async fn read(&mut self) -> Result<Found> {
-        let mut order: Vec<Url> = self.last.iter().cloned().collect();
-        order.extend(
-            self.masters
-                .iter()
-                .map(|m| &m.base)
-                .filter(|b| self.last.as_ref() != Some(b))
-                .cloned(),
-        );
-        let mut refusals: Vec<(String, Refusal)> = Vec::new();
-        for base in order {
-            match self.ask(&base).await {
-                Ok(found) => {
-                    if self.last.as_ref() != Some(&found.base) {
-                        tracing::info!(master = %shown(&found.base), "the leading master");
-                        self.last = Some(found.base.clone());
-                    }
-                    return Ok(found);
-                }
-                Err(refusal) => refusals.push((shown(&base), refusal)),
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// A round of all masters, the one that led last first.
+    pub(crate) fn round(&self, call: Call) -> Round<'_> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut candidates: Vec<Url> = last.iter().cloned().collect();
+        drop(last);
+        for master in &self.masters {
+            if !candidates.contains(&master.base) {
+                candidates.push(master.base.clone());
             }
         }
-        self.last = None;
-        let kind = match &refusals[..] {
-            [(_, first), rest @ ..] if rest.iter().all(|(_, r)| r.kind == first.kind) => first.kind,
-            _ => ErrorKind::Unavailable,
-        };
-        let list: Vec<String> = refusals
-            .into_iter()
-            .map(|(base, r)| format!("{base}: {}", r.text))
-            .collect();
-        Err(Error::new(
-            kind,
-            format!("no Mesos master could be read: {}", list.join("; ")),
-        )
-        .with_retry(Retry::Later { after: None }))
+        Round {
+            masters: self,
+            call,
+            candidates: candidates.into_iter(),
+            refusals: Vec::new(),
+        }
     }
 
-    async fn ask(&self, base: &Url) -> Result<Found, Refusal> {
-        let mut url = state_url(base, "/master/state");
+    fn leads(&self, base: &Url) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(base) {
+            tracing::info!(master = %shown(base), "the leading master");
+            *last = Some(base.clone());
+        }
+    }
+
+    fn forget(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The version of a master, if it tells: `1.11.0`.
+    pub(crate) async fn version(&self, base: &Url) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Version {
+            version: String,
+        }
+        let answer = self.get(&joined(base, "/version"), None).await.ok()?;
+        let answer = timeout(self.pace.window(), answer.read_all(MAX_REFUSAL)).await;
+        let answer = answer.ok()?.ok()?.success().ok()?;
+        Some(answer.json::<Version>().ok()?.version)
+    }
+
+    /// The answer of a master, or of the one that it sends us to.
+    async fn open(&self, base: &Url, call: Call) -> Result<Opened, Refusal> {
+        let mut url = joined(base, call.path());
         let mut hops = 0;
         loop {
-            let answer = self.get(&url).await?;
+            let answer = self.get(&url, Some(call)).await?;
             match answer.status() {
                 200 => {
-                    let snapshot = self.parse(self.body(answer, &url).await?).await?;
-                    if !snapshot.is_of_leader() {
-                        return Err(Refusal::new(ErrorKind::Unavailable, "not the leader"));
-                    }
-                    return Ok(Found {
-                        snapshot,
-                        base: base_of(&url),
-                    });
+                    let base = base_of(&url);
+                    return Ok(Opened { answer, base, url });
                 }
                 // Before 0.25.
                 404 if url.path().ends_with("/state") => {
@@ -155,9 +255,13 @@ impl Leader {
         }
     }
 
-    async fn get(&self, url: &Url) -> Result<StreamAnswer, Refusal> {
+    /// A request for a call, or a plain one.
+    async fn get(&self, url: &Url, call: Option<Call>) -> Result<StreamAnswer, Refusal> {
         let failed = |e: Error| Refusal::new(e.kind(), brief(&e, &redact::url(url.as_str())));
-        let mut request = self.client.get(url.as_str());
+        let mut request = match call {
+            Some(call) => call.request(&self.client, url),
+            None => self.client.get(url.as_str()),
+        };
         if let Some(credentials) = self.credentials_for(url) {
             request = credentials.apply(request).map_err(failed)?;
         }
@@ -168,18 +272,9 @@ impl Leader {
             .map_err(failed)
     }
 
-    async fn body(&self, answer: StreamAnswer, url: &Url) -> Result<Vec<u8>, Refusal> {
-        let max = u64::try_from(self.max).unwrap_or(u64::MAX);
-        let read = self.pace.read(answer.into_stream(max)).await;
-        read.map_err(|e| match e {
-            Unread::TooSlow => Refusal::new(ErrorKind::Timeout, "its answer comes too slowly"),
-            Unread::Broken(e) => Refusal::new(e.kind(), brief(&e, &redact::url(url.as_str()))),
-        })
-    }
-
     async fn refused(&self, answer: StreamAnswer, url: &Url) -> Refusal {
         let status = answer.status();
-        match timeout(self.pace.window(), answer.read_all(self.max)).await {
+        match timeout(self.pace.window(), answer.read_all(MAX_REFUSAL)).await {
             Ok(Ok(answer)) => refusal(&answer),
             Ok(Err(e)) => Refusal::new(e.kind(), brief(&e, &redact::url(url.as_str()))),
             Err(_) => Refusal::new(
@@ -243,51 +338,72 @@ impl Leader {
         }
         Ok(to)
     }
+}
 
-    async fn parse(&self, body: Vec<u8>) -> Result<Snapshot, Refusal> {
-        let size = body.len();
-        let states = Arc::clone(&self.states);
-        let read = move || json::snapshot(&body, |state| states.iter().any(|s| s == state));
-        let parsed = if size < BLOCKING {
-            read()
-        } else {
-            tokio::task::spawn_blocking(read)
-                .await
-                .map_err(|_| Refusal::new(ErrorKind::Internal, "its state could not be read"))?
-        };
-        // Serde's text may quote a value: only its place is told.
-        parsed.map_err(|e| {
-            let place = if e.line() == 0 {
-                String::new()
-            } else {
-                format!(" (line {}, column {})", e.line(), e.column())
-            };
-            Refusal::new(
-                ErrorKind::InvalidResponse,
-                format!("the answer is not the state of a Mesos master{place}"),
-            )
-        })
+impl Opened {
+    /// The address as it is called in errors.
+    pub(crate) fn who(&self) -> String {
+        redact::url(self.url.as_str())
+    }
+
+    /// Hands on the answer piece by piece, to its end.
+    pub(crate) async fn each(
+        self,
+        pace: Pace,
+        max: usize,
+        take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), Refusal> {
+        let max = u64::try_from(max).unwrap_or(u64::MAX);
+        let who = self.who();
+        pace.each(self.answer.into_stream(max), take)
+            .await
+            .map_err(|e| match e {
+                Stopped::Unread(e) => unread(&e, &who),
+                Stopped::Malformed(text) => Refusal::new(ErrorKind::InvalidResponse, text),
+            })
+    }
+}
+
+impl fmt::Debug for Masters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Masters")
+            .field("masters", &self.masters)
+            .field("credentials", &self.credentials)
+            .field("trusted", &self.trusted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer that did not come to its end.
+pub(crate) fn unread(e: &Unread, who: &str) -> Refusal {
+    match e {
+        Unread::TooSlow => Refusal::new(ErrorKind::Timeout, "its answer comes too slowly"),
+        Unread::Broken(e) => Refusal::new(e.kind(), brief(e, who)),
     }
 }
 
 fn refusal(answer: &Answer) -> Refusal {
-    let e = answer.error();
-    match answer.status() {
-        401 => Refusal::new(e.kind(), "401, the credentials are missing or wrong"),
-        403 => Refusal::new(e.kind(), "403, the credentials are not good for this"),
+    let text = match answer.status() {
+        401 => "401, the credentials are missing or wrong".to_owned(),
+        403 => "403, the credentials are not good for this".to_owned(),
         status => {
             let excerpt = answer.excerpt();
-            let text = if excerpt.is_empty() {
+            if excerpt.is_empty() {
                 format!("answered {status}")
             } else {
                 format!("{excerpt} ({status})")
-            };
-            Refusal::new(e.kind(), text)
+            }
         }
+    };
+    Refusal {
+        kind: answer.error().kind(),
+        text,
+        never: matches!(answer.status(), 400..=407 | 415 | 501),
     }
 }
 
-fn state_url(base: &Url, path: &str) -> Url {
+/// An address below that of a master.
+fn joined(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url
@@ -302,6 +418,7 @@ fn base_of(url: &Url) -> Url {
         .path()
         .trim_end_matches(".json")
         .trim_end_matches("/state")
+        .trim_end_matches("/api/v1")
         .trim_end_matches("/master")
         .to_owned();
     base.set_path(&path);
@@ -320,7 +437,7 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
-    fn leader(masters: &[&str], with_credentials: bool, trusted: &[&str]) -> Leader {
+    fn masters(masters: &[&str], with_credentials: bool, trusted: &[&str]) -> Masters {
         let masters = masters
             .iter()
             .map(|m| Master {
@@ -333,25 +450,24 @@ mod tests {
             password: crate::options::Hidden::Value("p".into()),
         });
         let trusted = trusted.iter().map(|t| (*t).to_owned()).collect();
-        Leader::new(
+        Masters::new(
             HttpClient::new().unwrap(),
             masters,
             credentials,
             trusted,
-            1024,
             Pace::of(std::time::Duration::from_secs(10)),
-            Arc::default(),
         )
     }
 
     #[test]
     fn addresses_of_states_and_back() {
         for base in ["http://m:5050/", "https://dcos.example/mesos"] {
-            let state = state_url(&url(base), "/master/state");
-            assert_eq!(base_of(&state), url(base));
+            for path in [Call::State.path(), Call::Operator("GET_STATE").path()] {
+                assert_eq!(base_of(&joined(&url(base), path)), url(base));
+            }
         }
         assert_eq!(
-            state_url(&url("http://d/mesos"), "/master/state").as_str(),
+            joined(&url("http://d/mesos"), "/master/state").as_str(),
             "http://d/mesos/master/state"
         );
         assert_eq!(
@@ -362,7 +478,7 @@ mod tests {
 
     #[test]
     fn credentials_follow_to_masters_and_trusted_hosts_only() {
-        let l = leader(
+        let l = masters(
             &["http://m1:5050", "https://m2:5050"],
             true,
             &["10.0.0.9:5050", "Lead.example"],
@@ -386,14 +502,14 @@ mod tests {
         ] {
             assert_eq!(goes(other), (false, false), "{other}");
         }
-        let tls = leader(&["https://m1:5050"], true, &["lead.example"]);
+        let tls = masters(&["https://m1:5050"], true, &["lead.example"]);
         assert!(tls.check_redirect(url("http://lead.example/")).is_err());
         assert!(tls.check_redirect(url("https://lead.example/")).is_ok());
     }
 
     #[test]
     fn without_credentials_redirects_lead_anywhere_on_http() {
-        let l = leader(&["http://m1:5050"], false, &[]);
+        let l = masters(&["http://m1:5050"], false, &[]);
         assert_eq!(
             l.check_redirect(url("http://u:p@other:5050/x")).ok(),
             Some(url("http://other:5050/x"))

@@ -1,19 +1,34 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "unstable-bench")]
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod error;
+mod exit;
 mod identity;
+mod inventory;
+mod json;
 mod leader;
+mod ledger;
 mod locator;
+mod look;
+mod masters;
 mod options;
 mod recall;
+mod recordio;
 mod sandbox;
 mod source;
 mod state;
+mod subscription;
+mod wanted;
+mod watch;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
 pub use crate::{
     locator::MesosLogLocator,
-    options::{Backlog, DEFAULT_STATES, MesosBuilder, OPTIONS},
+    options::{Api, Backlog, DEFAULT_STATES, MesosBuilder, OPTIONS},
     source::MesosSource,
 };
 

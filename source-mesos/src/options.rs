@@ -9,7 +9,13 @@ use notifier_core::{
 use notifier_http::{HttpClient, Request};
 use url::Url;
 
-use crate::{MesosLogLocator, MesosSource, body::Pace, error, leader::Leader};
+use crate::{
+    MesosLogLocator, MesosSource,
+    body::Pace,
+    error,
+    leader::Masters,
+    wanted::{KILLED_LIMIT, KILLED_UNHEALTHY, Wanted},
+};
 
 /// The options of this source: flags `-mesos.interval` and so on. Which masters there
 /// are, and whether failures before the first start are reported, the program asks itself.
@@ -17,12 +23,18 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
     "mesos",
     &[
         OptionSpec::new("name", "what the cluster is called; part of the identity of its failures").default("mesos"),
-        OptionSpec::new("interval", "how often the state of the masters is read")
+        OptionSpec::new("api", "stream: events of the operator API (Mesos 1.0 and later); poll: the state, at an interval; auto: stream, poll for as long as there is none")
+            .kind(OptionKind::Choice(&["auto", "stream", "poll"]))
+            .default("auto"),
+        OptionSpec::new("interval", "how often the state is read while it is polled")
             .kind(OptionKind::Duration)
             .default("5s"),
-        OptionSpec::new("states", "task states that are failures; TASK_UNREACHABLE and TASK_KILLED can be added")
+        OptionSpec::new("sweep", "how often the state is read beside the stream, for what no event tells")
+            .kind(OptionKind::Duration)
+            .default("30s"),
+        OptionSpec::new("states", "ends of tasks that are failures; KILLED_UNHEALTHY and KILLED_LIMIT are kills after failed health checks and at a limit; KILLED (all kills) can be added")
             .kind(OptionKind::List)
-            .default("FAILED,ERROR,LOST,DROPPED,GONE,GONE_BY_OPERATOR"),
+            .default("FAILED,ERROR,LOST,DROPPED,GONE,GONE_BY_OPERATOR,UNREACHABLE,KILLED_UNHEALTHY,KILLED_LIMIT"),
         OptionSpec::new("timeout", "longest silence of a master or agent while it is asked")
             .kind(OptionKind::Duration)
             .default("10s"),
@@ -46,7 +58,9 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
     ],
 );
 
-/// The states that are failures unless set: all ends but `TASK_FINISHED` and `TASK_KILLED`.
+/// The ends that are failures unless set: all but `TASK_FINISHED` and `TASK_KILLED`, of which
+/// those after failed health checks (`TASK_KILLED_UNHEALTHY`) and at a limit of the container
+/// (`TASK_KILLED_LIMIT`) are. These two are no states of Mesos.
 pub const DEFAULT_STATES: &[&str] = &[
     "TASK_FAILED",
     "TASK_ERROR",
@@ -54,16 +68,28 @@ pub const DEFAULT_STATES: &[&str] = &[
     "TASK_DROPPED",
     "TASK_GONE",
     "TASK_GONE_BY_OPERATOR",
+    "TASK_UNREACHABLE",
+    KILLED_UNHEALTHY,
+    KILLED_LIMIT,
 ];
 
-const OTHER_STATES: &[&str] = &[
-    "TASK_UNREACHABLE",
-    "TASK_KILLED",
-    "TASK_FINISHED",
-    "TASK_UNKNOWN",
-];
+const OTHER_STATES: &[&str] = &["TASK_KILLED", "TASK_FINISHED", "TASK_UNKNOWN"];
 
 const MIB: u64 = 1024 * 1024;
+
+/// Where failures are heard of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Api {
+    /// The stream of events; the state is polled for as long as there is none, because the
+    /// version is too old or refuses it, or because it does not come about.
+    #[default]
+    Auto,
+    /// The stream of events (`SUBSCRIBE` of the operator API, Mesos 1.0 and later), with a
+    /// look at the whole state now and then.
+    Stream,
+    /// The state, at an interval.
+    Poll,
+}
 
 /// What becomes of failures that were there before the very first start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +120,9 @@ pub enum Backlog {
 pub struct MesosBuilder {
     masters: Vec<String>,
     name: String,
+    api: Api,
     interval: Duration,
+    sweep: Duration,
     states: Vec<String>,
     backlog: Backlog,
     timeout: Duration,
@@ -118,7 +146,9 @@ impl MesosBuilder {
         Self {
             masters: masters.into_iter().map(|m| m.as_ref().to_owned()).collect(),
             name: "mesos".to_owned(),
+            api: Api::default(),
             interval: Duration::from_secs(5),
+            sweep: Duration::from_secs(30),
             states: DEFAULT_STATES.iter().map(|s| (*s).to_owned()).collect(),
             backlog: Backlog::default(),
             timeout: Duration::from_secs(10),
@@ -147,8 +177,16 @@ impl MesosBuilder {
         if let Some(name) = settings.get("name") {
             b.name = name.to_owned();
         }
+        b.api = match settings.get("api") {
+            Some("stream") => Api::Stream,
+            Some("poll") => Api::Poll,
+            _ => Api::Auto,
+        };
         if let Some(interval) = settings.duration("interval") {
             b.interval = interval;
+        }
+        if let Some(sweep) = settings.duration("sweep") {
+            b.sweep = sweep;
         }
         if settings.get("states").is_some() {
             b.states = settings
@@ -187,8 +225,21 @@ impl MesosBuilder {
         self
     }
 
-    /// How often the state is read. Default 5 s. A master keeps the last 1000 ended tasks
-    /// of a framework: more than that in one interval are lost.
+    /// Where failures are heard of. Default [`Api::Auto`].
+    pub fn api(mut self, api: Api) -> Self {
+        self.api = api;
+        self
+    }
+
+    /// How often the state is read beside the stream of events, for what no event tells:
+    /// tasks whose scheduler is away, tasks that come back with an agent. Default 30 s.
+    pub fn sweep(mut self, sweep: Duration) -> Self {
+        self.sweep = sweep;
+        self
+    }
+
+    /// How often the state is read while it is polled. Default 5 s. A master keeps the last
+    /// 1000 ended tasks of a framework: more than that in one interval are lost to polling.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
@@ -300,6 +351,9 @@ impl MesosBuilder {
         if self.interval.is_zero() {
             return Err(Error::config("mesos.interval: it must be longer than 0"));
         }
+        if self.sweep.is_zero() {
+            return Err(Error::config("mesos.sweep: it must be longer than 0"));
+        }
         if self.timeout.is_zero() {
             return Err(Error::config("mesos.timeout: it must be longer than 0"));
         }
@@ -351,24 +405,19 @@ impl MesosBuilder {
         }
         let max = usize::try_from(self.max_state_size).unwrap_or(usize::MAX);
         let pace = Pace::of(self.timeout);
-        let leader = Leader::new(
-            client.clone(),
-            masters,
-            shared,
-            self.trusted_hosts,
-            max,
-            pace,
-            states.as_slice().into(),
-        );
+        let masters = Masters::new(client.clone(), masters, shared, self.trusted_hosts, pace);
         let locator = MesosLogLocator::new(client, self.agent_scheme, for_agents, max, pace);
-        let source = MesosSource::new(
-            self.name,
-            self.interval,
-            states,
-            self.backlog,
-            leader,
-            self.clock,
-        );
+        let source = MesosSource {
+            name: self.name,
+            api: self.api,
+            interval: self.interval,
+            sweep: self.sweep,
+            backlog: self.backlog,
+            wanted: Arc::new(Wanted::new(states)),
+            masters: Arc::new(masters),
+            max,
+            clock: self.clock,
+        };
         Ok((source, locator))
     }
 }
@@ -385,7 +434,9 @@ impl fmt::Debug for MesosBuilder {
         f.debug_struct("MesosBuilder")
             .field("masters", &masters)
             .field("name", &self.name)
+            .field("api", &self.api)
             .field("interval", &self.interval)
+            .field("sweep", &self.sweep)
             .field("states", &self.states)
             .field("backlog", &self.backlog)
             .field("timeout", &self.timeout)

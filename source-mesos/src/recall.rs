@@ -1,5 +1,5 @@
-//! What earlier polls told and a master forgets: agents that are lost, and labels of
-//! executors that have ended.
+//! What was told earlier and a master forgets, or does not tell with a task: agents that
+//! are lost, labels of executors that have ended, names of frameworks.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,41 +9,34 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::state::{Agent, Snapshot};
+use crate::state::{Agent, Snapshot, Task};
 
 /// A lost agent's host is worth knowing until its last task is reported.
 const AGENTS: Duration = Duration::from_secs(24 * 3600);
 /// The executor of a pod vanishes with its last task, in whose report its labels decide.
 const LABELS: Duration = Duration::from_secs(3600);
+/// A framework that was removed may have tasks whose end is heard of late.
+const NAMES: Duration = Duration::from_secs(24 * 3600);
 
 type Labels = BTreeMap<String, String>;
 
-/// Memory of earlier polls, bounded by time.
+/// Memory of earlier answers, bounded by time.
 #[derive(Debug, Default)]
 pub(crate) struct Recall {
     agents: HashMap<String, (Instant, Agent)>,
+    /// Of all executors, also those that have none.
     labels: HashMap<Arc<str>, HashMap<String, (Instant, Labels)>>,
+    names: HashMap<Arc<str>, (Instant, Arc<str>)>,
 }
 
 impl Recall {
     /// Takes in what a snapshot tells, and forgets what is old.
     pub(crate) fn learn(&mut self, snapshot: &mut Snapshot, now: Instant) {
         for agent in snapshot.agents.drain(..) {
-            let known = self
-                .agents
-                .entry(agent.id.clone())
-                .or_insert_with(|| (now, agent.clone()));
-            known.0 = now;
-            // After a change of leader an agent is listed without its process for a while.
-            if !agent.hostname.is_empty() {
-                known.1.hostname = agent.hostname;
-            }
-            if !agent.pid.is_empty() {
-                known.1.pid = agent.pid;
-                known.1.port = agent.port;
-            } else if agent.port.is_some() {
-                known.1.port = agent.port;
-            }
+            self.learn_agent(agent, now);
+        }
+        for (id, name) in snapshot.frameworks.drain() {
+            self.learn_name(id, name, now);
         }
         for executor in snapshot.executors.drain(..) {
             self.labels
@@ -53,10 +46,60 @@ impl Recall {
         }
         self.agents
             .retain(|_, (at, _)| now.duration_since(*at) <= AGENTS);
+        self.names
+            .retain(|_, (at, _)| now.duration_since(*at) <= NAMES);
         self.labels.retain(|_, executors| {
             executors.retain(|_, (at, _)| now.duration_since(*at) <= LABELS);
             !executors.is_empty()
         });
+    }
+
+    pub(crate) fn learn_agent(&mut self, agent: Agent, now: Instant) {
+        let known = self
+            .agents
+            .entry(agent.id.clone())
+            .or_insert_with(|| (now, agent.clone()));
+        known.0 = now;
+        // After a change of leader an agent is listed without its process for a while.
+        if !agent.hostname.is_empty() {
+            known.1.hostname = agent.hostname;
+        }
+        if !agent.pid.is_empty() {
+            known.1.pid = agent.pid;
+            known.1.port = agent.port;
+        } else if agent.port.is_some() {
+            known.1.port = agent.port;
+        }
+    }
+
+    pub(crate) fn learn_name(&mut self, framework: Arc<str>, name: Arc<str>, now: Instant) {
+        if !framework.is_empty() && !name.is_empty() {
+            self.names.insert(framework, (now, name));
+        }
+    }
+
+    /// Fills in what the task's own record does not tell: the name of its framework, and
+    /// its executor's labels below its own.
+    pub(crate) fn complete(&self, task: &mut Task) {
+        if task.framework_name.is_empty()
+            && let Some((_, name)) = self.names.get(&task.framework)
+        {
+            task.framework_name = Arc::clone(name);
+        }
+        if !task.executor.is_empty()
+            && let Some(labels) = self.labels(&task.framework, &task.executor)
+        {
+            for (key, value) in labels {
+                if !task.labels.contains_key(key) {
+                    task.labels.insert(key.clone(), value.clone());
+                }
+            }
+        }
+    }
+
+    /// False if a task is the first that is heard of its executor: it may have labels.
+    pub(crate) fn knows_executor_of(&self, task: &Task) -> bool {
+        task.executor.is_empty() || self.labels(&task.framework, &task.executor).is_some()
     }
 
     pub(crate) fn agent(&self, id: &str) -> Option<&Agent> {
@@ -64,7 +107,7 @@ impl Recall {
     }
 
     /// The labels of an executor.
-    pub(crate) fn labels(&self, framework: &str, executor: &str) -> Option<&Labels> {
+    fn labels(&self, framework: &str, executor: &str) -> Option<&Labels> {
         self.labels
             .get(framework)?
             .get(executor)
@@ -94,6 +137,7 @@ mod tests {
                     framework: "F".into(),
                     id: (*id).into(),
                     labels: Labels::from([("k".into(), "v".into())]),
+                    ..Executor::default()
                 })
                 .collect(),
             ..Snapshot::default()
@@ -119,6 +163,27 @@ mod tests {
             start + AGENTS + Duration::from_secs(1),
         );
         assert!(r.agent("a").is_none());
+    }
+
+    #[test]
+    fn a_task_is_completed() {
+        let mut r = Recall::default();
+        let mut s = snapshot(&[], &["e"]);
+        s.frameworks.insert("F".into(), "marathon".into());
+        r.learn(&mut s, Instant::now());
+        let mut task = Task {
+            framework: "F".into(),
+            executor: "e".into(),
+            ..Task::default()
+        };
+        assert!(r.knows_executor_of(&task));
+        r.complete(&mut task);
+        assert_eq!((&*task.framework_name, &*task.labels["k"]), ("marathon", "v"));
+        task.labels.insert("k".into(), "own".into());
+        r.complete(&mut task);
+        assert_eq!(task.labels["k"], "own");
+        task.executor = "f".into();
+        assert!(!r.knows_executor_of(&task));
     }
 
     #[test]

@@ -7,7 +7,12 @@ use notifier_core::{FailureRecord, jiff::Timestamp};
 use crate::{
     identity::Sightings,
     sandbox::{self, Trace},
-    state::{Seconds, Snapshot, agent, json},
+    state::{
+        Seconds, Snapshot, agent,
+        event::Event,
+        v0,
+        v1::{Record, RecordReader},
+    },
 };
 
 fn recorded(name: &str) -> Option<Vec<u8>> {
@@ -24,6 +29,16 @@ fn recorded(name: &str) -> Option<Vec<u8>> {
             None
         }
     }
+}
+
+/// The record, and how many tasks in it are alive.
+fn record(text: &str) -> (Record, usize) {
+    let mut reader = RecordReader::new(|_: &str| true).with_live(true);
+    let mut alive = 0;
+    for bytes in text.as_bytes().chunks(1000) {
+        reader.feed(bytes, &mut |_| alive += 1).unwrap();
+    }
+    (reader.finish().unwrap(), alive)
 }
 
 fn count(snapshot: &Snapshot) -> HashMap<&str, usize> {
@@ -49,7 +64,7 @@ fn every_recorded_state_is_read() {
         ("master-state-megos.json", "0.28.1", 1, 0),
     ] {
         let Some(body) = recorded(name) else { continue };
-        let s = json::snapshot(&body, |_| true).unwrap();
+        let s = v0::snapshot(&body, |_| true).unwrap();
         assert!(s.is_of_leader(), "{name}");
         assert_eq!(
             (s.version.as_str(), s.agents.len(), s.tasks.len(), s.skipped),
@@ -70,7 +85,7 @@ fn every_failed_task_of_a_storm_is_found() {
     let Some(body) = recorded("master-state-0.22-ovh1-chronos-marathon-storm.json") else {
         return;
     };
-    let s = json::snapshot(&body, |_| true).unwrap();
+    let s = v0::snapshot(&body, |_| true).unwrap();
     let counts = count(&s);
     assert_eq!((counts["TASK_FAILED"], counts["TASK_LOST"]), (1110, 174));
     let failed: Vec<_> = s
@@ -109,7 +124,7 @@ fn the_log_directory_of_a_recorded_pair_is_found() {
     let master = String::from_utf8(master)
         .unwrap()
         .replace("TASK_RUNNING", "TASK_FAILED");
-    let s = json::snapshot(master.as_bytes(), |_| true).unwrap();
+    let s = v0::snapshot(master.as_bytes(), |_| true).unwrap();
     let agent = agent::parse(&agent).unwrap();
     let mut found = 0;
     for task in s.tasks.iter().filter(|t| t.state == "TASK_FAILED") {
@@ -161,4 +176,64 @@ fn every_executor_of_a_recorded_agent_is_found() {
             }
         }
     }
+}
+
+#[test]
+fn every_recorded_event_is_read() {
+    for (name, events, live, updates) in [
+        ("v1-dcosnet-hello-world.jsonl", 13, 4, 9),
+        ("v1-dcosnet-pod-tasks.jsonl", 8, 0, 5),
+    ] {
+        let Some(body) = recorded(name) else { continue };
+        let text = String::from_utf8(body).unwrap();
+        let (mut read, mut alive, mut updated) = (0, 0, 0);
+        for line in text.lines().filter(|l| !l.is_empty()) {
+            let (record, live) = record(line);
+            alive += live;
+            read += 1;
+            match record {
+                Record::Subscribed { snapshot, .. } => assert_eq!(snapshot.skipped, 0, "{name}"),
+                Record::Event(Event::TaskUpdated(update)) => {
+                    updated += 1;
+                    let status = update.status.unwrap();
+                    assert!(!update.agent.is_empty() && !update.framework.is_empty());
+                    assert!(!status.state.is_empty() && status.time.is_some());
+                    assert!(status.source.is_some());
+                }
+                Record::Event(event) => assert_ne!(event, Event::Unknown, "{line}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((read, alive, updated), (events, live, updates), "{name}");
+    }
+}
+
+#[test]
+fn every_recorded_answer_to_a_call_is_read() {
+    for (name, ended, alive, agents) in [
+        ("v1-dcosnet-unhealthy.json", 0, 1, 1),
+        ("v1-dcosnet-dns-hostname.json", 0, 0, 1),
+        ("v1-docs/master-get_state.json", 1, 0, 1),
+        ("v1-docs/master-get_tasks.json", 0, 1, 0),
+        ("v1-docs/master-get_frameworks.json", 0, 0, 0),
+        ("v1-docs/master-get_executors.json", 0, 0, 0),
+        ("subscribed-event-1.2-marathon-kafka.json", 0, 3, 2),
+    ] {
+        let Some(body) = recorded(name) else { continue };
+        let (record, live) = record(&String::from_utf8(body).unwrap());
+        let (Record::State(s) | Record::Subscribed { snapshot: s, .. }) = record else {
+            panic!("{name}: {record:?}");
+        };
+        assert_eq!(
+            (s.tasks.len(), live, s.agents.len()),
+            (ended, alive, agents),
+            "{name}"
+        );
+        assert_eq!(s.skipped, 0, "{name}");
+    }
+    let Some(body) = recorded("v1-docs/master-get_master.json") else {
+        return;
+    };
+    let (record, _) = record(&String::from_utf8(body).unwrap());
+    assert!(matches!(record, Record::Other(kind) if kind == "GET_MASTER"));
 }

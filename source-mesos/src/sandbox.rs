@@ -67,6 +67,15 @@ impl Trace {
         }
     }
 
+    /// Its version has paths of sandboxes that need no work directory.
+    pub(crate) fn has_virtual_paths(&self) -> bool {
+        let mut numbers = self.mesos.split('.').map(|n| n.parse::<u32>().ok());
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(major), Some(minor)) => (major, minor) >= (1, 5),
+            _ => false,
+        }
+    }
+
     /// How the agent is called in messages.
     pub(crate) fn agent_name(&self) -> String {
         self.address().unwrap_or_else(|| self.agent.clone())
@@ -85,15 +94,106 @@ fn authority(host: &str, port: u16) -> String {
 pub(crate) fn find(agent: &AgentState, failure: &FailureRecord, trace: &Trace) -> Option<String> {
     let run = find_run(agent, &failure.id, &failure.state, trace)?;
     let base = run.directory.trim_end_matches('/');
-    let nested = trace.containers.get(1..).unwrap_or_default();
-    if run.runs_pods && !trace.executor.is_empty() {
+    if run.runs_pods && !trace.executor.is_empty() && is_id(&failure.id) {
         return Some(format!("{base}/tasks/{}", failure.id));
     }
-    Some(
-        nested
-            .iter()
-            .fold(base.to_owned(), |dir, id| format!("{dir}/containers/{id}")),
-    )
+    Some(nested(base, trace).unwrap_or_else(|| base.to_owned()))
+}
+
+/// The work directory of an agent, as its executors' directories tell it, or else its flags.
+pub(crate) fn root(agent: &AgentState) -> Option<String> {
+    // Under one of Windows sandboxes have paths of another form.
+    let told = Some(agent.work_dir.as_str()).filter(|dir| dir.starts_with('/'));
+    let mut executors = agent.executors.iter().rev();
+    executors
+        .find_map(root_of)
+        .or_else(|| told.map(|dir| dir.trim_end_matches('/').to_owned()))
+}
+
+fn root_of(run: &AgentExecutor) -> Option<String> {
+    let directory = run.directory.trim_end_matches('/');
+    let id = last_part(directory);
+    let within = format!(
+        "/frameworks/{}/executors/{}/runs/{id}",
+        run.framework, run.id
+    );
+    let (root, agent) = directory.strip_suffix(&within)?.rsplit_once("/slaves/")?;
+    is_id(agent).then(|| root.to_owned())
+}
+
+/// Where the logs of a failure are whose run is known, the likeliest place first: under the
+/// agent's work directory, whether or not the agent still lists the run.
+pub(crate) fn derived(root: &str, task: &str, trace: &Trace) -> Vec<String> {
+    let (Some(run), Some(runs)) = (trace.containers.first(), runs(task, trace)) else {
+        return Vec::new();
+    };
+    if !is_id(&trace.agent) || !trace.containers.iter().all(|id| is_id(id)) {
+        return Vec::new();
+    }
+    let run = format!("{root}/slaves/{}{runs}/{run}", trace.agent);
+    nested(&run, trace).into_iter().chain([run]).collect()
+}
+
+/// Where the logs of a failure are if no run of its executor came after it, the likeliest
+/// place first: under the agent's work directory, or under the path that needs none.
+pub(crate) fn latest(root: Option<&str>, task: &str, trace: &Trace) -> Vec<String> {
+    let Some(runs) = runs(task, trace).filter(|_| trace.containers.iter().all(|id| is_id(id)))
+    else {
+        return Vec::new();
+    };
+    let run = match root {
+        // A run that is known is derived.
+        Some(root) if is_id(&trace.agent) && trace.containers.is_empty() => {
+            format!("{root}/slaves/{}{runs}/latest", trace.agent)
+        }
+        None if trace.has_virtual_paths() => format!("{runs}/latest"),
+        _ => return Vec::new(),
+    };
+    if trace.containers.len() > 1 {
+        // A run that does not hold the container is another one.
+        return nested(&run, trace).into_iter().collect();
+    }
+    let of_pod = (trace.containers.is_empty() && !trace.executor.is_empty() && is_id(task))
+        .then(|| format!("{run}/tasks/{task}"));
+    of_pod.into_iter().chain([run]).collect()
+}
+
+/// Whether the agent lists runs of the failure's executor.
+pub(crate) fn is_listed(agent: &AgentState, task: &str, trace: &Trace) -> bool {
+    agent
+        .executors
+        .iter()
+        .any(|e| e.framework == trace.framework && e.id == executor(task, trace))
+}
+
+/// Where the runs of the failure's executor are, within an agent's directory.
+fn runs(task: &str, trace: &Trace) -> Option<String> {
+    let executor = executor(task, trace);
+    (is_id(&trace.framework) && is_id(executor))
+        .then(|| format!("/frameworks/{}/executors/{executor}/runs", trace.framework))
+}
+
+/// The directory of a nested container.
+fn nested(run: &str, trace: &Trace) -> Option<String> {
+    let ids = trace.containers.get(1..).filter(|ids| !ids.is_empty())?;
+    ids.iter().try_fold(run.to_owned(), |dir, id| {
+        is_id(id).then(|| format!("{dir}/containers/{id}"))
+    })
+}
+
+/// The id of the executor: that of a command task is the task's own.
+fn executor<'a>(task: &'a str, trace: &'a Trace) -> &'a str {
+    if trace.executor.is_empty() {
+        task
+    } else {
+        &trace.executor
+    }
+}
+
+/// One part of a path and no more. Mesos takes no other ids; ours come from far, and must
+/// not lead out of a sandbox.
+fn is_id(id: &str) -> bool {
+    !matches!(id, "" | "." | "..") && !id.contains(|c: char| c.is_control() || "/\\".contains(c))
 }
 
 fn find_run<'a>(
@@ -120,11 +220,7 @@ fn find_run<'a>(
             return Some(run);
         }
     }
-    let executor = if trace.executor.is_empty() {
-        task
-    } else {
-        &trace.executor
-    };
+    let executor = executor(task, trace);
     let fits = |e: &&AgentExecutor| {
         e.id == executor
             // Of a run that is known by its id, another run is none.
@@ -208,13 +304,22 @@ pub(crate) fn link(scheme: &str, address: &str, directory: &str, file: &str) -> 
 
 /// The address of a log for ourselves.
 pub(crate) fn download_url(scheme: &str, address: &str, path: &str) -> String {
+    files_url(scheme, address, "download", path)
+}
+
+/// The address of the listing of a directory.
+pub(crate) fn browse_url(scheme: &str, address: &str, path: &str) -> String {
+    files_url(scheme, address, "browse", path)
+}
+
+fn files_url(scheme: &str, address: &str, what: &str, path: &str) -> String {
     const ALL: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
         .remove(b'_')
         .remove(b'~');
     format!(
-        "{scheme}://{address}/files/download?path={}",
+        "{scheme}://{address}/files/{what}?path={}",
         utf8_percent_encode(path, ALL)
     )
 }
@@ -272,6 +377,7 @@ mod tests {
         AgentState {
             id: "S".into(),
             executors,
+            ..AgentState::default()
         }
     }
 
@@ -445,6 +551,175 @@ mod tests {
     }
 
     #[test]
+    fn the_work_directory_is_that_of_any_executor() {
+        let of = |directory: &str| {
+            let mut e = run("F", "t", "c");
+            e.directory = directory.into();
+            root(&agent(vec![e]))
+        };
+        let within = "slaves/S0/frameworks/F/executors/t/runs/c";
+        assert_eq!(of(&format!("/w/{within}")).unwrap(), "/w");
+        assert_eq!(
+            of(&format!("/a/slaves/b c/{within}/")).unwrap(),
+            "/a/slaves/b c"
+        );
+        assert_eq!(of(&format!("/{within}")).unwrap(), "");
+        for other in [
+            "",
+            "/w/slaves/S/frameworks/G/executors/t/runs/c",
+            "/w/slaves/S/x/frameworks/F/executors/t/runs/c",
+            "/frameworks/F/executors/t/runs/c",
+            "C:\\w\\slaves\\S0\\frameworks\\F\\executors\\t\\runs\\c",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        // An executor whose directory tells nothing does not hide another one.
+        let mut odd = run("F", "odd", "c");
+        odd.directory = "/elsewhere".into();
+        assert_eq!(root(&agent(vec![run("F", "t", "c"), odd])).unwrap(), "/w");
+        assert_eq!(root(&agent(Vec::new())), None);
+        let flags = |work_dir: &str, executors| {
+            root(&AgentState {
+                work_dir: work_dir.into(),
+                ..agent(executors)
+            })
+        };
+        assert_eq!(flags("/v/", Vec::new()).unwrap(), "/v");
+        assert_eq!(flags("/", Vec::new()).unwrap(), "");
+        assert_eq!(flags("/v", vec![run("F", "t", "c")]).unwrap(), "/w");
+        assert_eq!(flags("C:\\v", Vec::new()), None);
+    }
+
+    #[test]
+    fn a_run_that_is_not_listed_is_derived() {
+        let places = |executor: &str, containers: &[&str]| {
+            derived("/w", "t", &trace(executor, containers)).join(" ")
+        };
+        let of = |executor: &str| format!("/w/slaves/S/frameworks/F/executors/{executor}/runs");
+        assert_eq!(places("", &["c"]), format!("{}/c", of("t")));
+        assert_eq!(places("ex", &["c"]), format!("{}/c", of("ex")));
+        let run = format!("{}/c", of("ex"));
+        assert_eq!(
+            places("ex", &["c", "n", "m"]),
+            format!("{run}/containers/n/containers/m {run}")
+        );
+        // Without the container nobody knows the run.
+        assert_eq!(places("ex", &[]), "");
+        // What is listed is what is derived.
+        let a = agent(vec![self::run("F", "t", "c")]);
+        let t = trace("", &["c"]);
+        assert_eq!(
+            derived(&root(&a).unwrap(), "t", &t),
+            [found(&a, &t).unwrap()]
+        );
+    }
+
+    #[test]
+    fn no_id_leads_out_of_its_place() {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "/",
+            "a/b",
+            "../x",
+            "a/../../../etc",
+            "a\\b",
+            "a\0",
+            "a\nb",
+            "a\u{85}",
+        ] {
+            let good = trace("ex", &["c", "n"]);
+            let traces = [
+                Trace {
+                    agent: bad.into(),
+                    ..good.clone()
+                },
+                Trace {
+                    framework: bad.into(),
+                    ..good.clone()
+                },
+                trace("ex", &[bad]),
+                trace("ex", &[bad, "n"]),
+                trace("ex", &["c", bad]),
+                trace("ex", &["c", "n", bad]),
+            ];
+            for t in &traces {
+                assert_eq!(derived("/w", "t", t), [""; 0], "{bad:?} {t:?}");
+            }
+            let newest = Trace {
+                mesos: "1.11.0".into(),
+                ..traces[4].clone()
+            };
+            assert_eq!(latest(None, "t", &newest), [""; 0], "{bad:?}");
+            for executor in [bad, ""] {
+                let t = Trace {
+                    mesos: "1.11.0".into(),
+                    ..trace(executor, &["c"])
+                };
+                assert_eq!(derived("/w", bad, &t), [""; 0], "{bad:?}");
+                assert_eq!(latest(None, bad, &t), [""; 0], "{bad:?}");
+                assert_eq!(latest(Some("/w"), bad, &t), [""; 0], "{bad:?}");
+            }
+            let a = agent(vec![AgentExecutor {
+                runs_pods: true,
+                ..run("F", "ex", "c")
+            }]);
+            let f = FailureRecord::new(bad, bad, "TASK_FAILED", Timestamp::UNIX_EPOCH);
+            let directory = find(&a, &f, &trace("ex", &["c", bad])).unwrap();
+            assert!(directory.ends_with("/runs/c"), "{directory}");
+        }
+        for odd in ["...", "a..b", "日本 <a> & \"b\"|%41+#?=:", "~", "-"] {
+            assert_eq!(
+                derived("/w", odd, &trace("", &["c"])),
+                [format!("/w/slaves/S/frameworks/F/executors/{odd}/runs/c")]
+            );
+        }
+    }
+
+    #[test]
+    fn the_newest_run_has_a_path_of_its_own() {
+        let of = |version: &str, root, executor: &str, containers: &[&str]| {
+            let t = Trace {
+                mesos: version.into(),
+                ..trace(executor, containers)
+            };
+            latest(root, "t", &t).join(" ")
+        };
+        let t = "/frameworks/F/executors/t/runs/latest";
+        let ex = "/frameworks/F/executors/ex/runs/latest";
+        for (version, has) in [
+            ("1.5.0", true),
+            ("1.11.0-rc2", true),
+            ("1.10", true),
+            ("2.0.0", true),
+            ("1.4.3", false),
+            ("0.28.1", false),
+            ("", false),
+            ("?", false),
+        ] {
+            let virtual_path = if has { t } else { "" };
+            assert_eq!(of(version, None, "", &["c"]), virtual_path, "{version}");
+            assert_eq!(of(version, Some("/w"), "", &[]), format!("/w/slaves/S{t}"));
+        }
+        assert_eq!(
+            of("1.5.0", None, "ex", &["c", "n"]),
+            format!("{ex}/containers/n")
+        );
+        assert_eq!(of("1.5.0", None, "ex", &["c"]), ex);
+        // It may be a pod.
+        assert_eq!(of("1.5.0", None, "ex", &[]), format!("{ex}/tasks/t {ex}"));
+    }
+
+    #[test]
+    fn runs_of_the_same_executor_are_told_from_others() {
+        let a = agent(vec![run("F", "t", "c1"), run("G", "ex", "c2")]);
+        assert!(is_listed(&a, "t", &trace("", &["c9"])));
+        assert!(!is_listed(&a, "u", &trace("", &[])));
+        assert!(!is_listed(&a, "t", &trace("ex", &[])));
+    }
+
+    #[test]
     fn links_are_encoded_narrowly() {
         assert_eq!(
             link(
@@ -454,6 +729,10 @@ mod tests {
                 "stdout"
             ),
             "http://h:5051/files/download?path=/w/日本%20a%22%3C%3E%7C%23%25%26%2B%07%C2%85?=:'()/stdout"
+        );
+        assert_eq!(
+            browse_url("http", "h:5051", "/w/a&b"),
+            "http://h:5051/files/browse?path=%2Fw%2Fa%26b"
         );
         assert_eq!(
             download_url("http", "h:5051", "/w/日 a/stdout"),

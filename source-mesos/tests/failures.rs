@@ -125,18 +125,15 @@ async fn unacknowledged_torn_down_and_unreachable_tasks_are_seen() {
 }
 
 #[tokio::test]
-async fn unreachable_tasks_are_failures_by_choice() {
+async fn unreachable_tasks_are_failures_unless_chosen_otherwise() {
     let cluster = FakeCluster::start().await.unwrap();
     cluster.framework("aware").partition_aware(true);
     cluster.launch(TaskSpec::new("a").framework("aware"));
     let mut plain = Watch::of(&cluster);
-    let mut chosen = Watch::new(
-        builder(&cluster.masters_flag()).states(["UNREACHABLE"]),
-        None,
-    );
+    let mut chosen = Watch::new(builder(&cluster.masters_flag()).states(["LOST"]), None);
     cluster.agent(0).lose();
-    assert!(plain.next().await.is_empty());
-    let f = chosen.one().await;
+    assert!(chosen.next().await.is_empty());
+    let f = plain.one().await;
     assert_eq!((f.id.as_str(), f.state.as_str()), ("a", "TASK_UNREACHABLE"));
 }
 
@@ -591,7 +588,7 @@ async fn a_dripping_master_does_not_hold_the_poll() {
     let good = FakeCluster::start().await.unwrap();
     good.launch_failed(TaskSpec::new("a"), Death::failed());
     let build = |masters: &str| builder(masters).timeout(Duration::from_millis(500));
-    let page = Reply::text(200, "x".repeat(5000));
+    let page = Reply::text(200, " ".repeat(5000));
     drips.always(
         page.delivery(notifier_testkit::http::Delivery::new().drip(1, Duration::from_millis(200))),
     );

@@ -53,6 +53,7 @@ const NOT_IN_CORE: &[&str] = &[
     "tracing-subscriber",
     "aws-sdk-sns",
     "rusqlite",
+    "zookeeper-client",
 ];
 
 /// The most crates that notifier-core may bring, itself not counted.

@@ -1,14 +1,25 @@
 //! Real programs that tests compare with or talk to.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::run::{Result, command, has, loud, root};
 
-/// A program of Debian's that some tests need.
+/// Something of Debian's that some tests need.
 struct Peer {
+    /// A program, or a file by its whole path.
     program: &'static str,
     packages: &'static [&'static str],
     used_for: &'static str,
+}
+
+impl Peer {
+    fn is_here(&self) -> bool {
+        if self.program.starts_with('/') {
+            Path::new(self.program).exists()
+        } else {
+            has(self.program)
+        }
+    }
 }
 
 const DEBIAN: &[Peer] = &[
@@ -32,6 +43,17 @@ const DEBIAN: &[Peer] = &[
         packages: &["nodejs", "npm"],
         used_for: "the Slack emulator",
     },
+    Peer {
+        program: "java",
+        packages: &["default-jre-headless"],
+        used_for: "ZooKeeper",
+    },
+    // The package `zookeeper` has scripts besides, and wants a Java with windows.
+    Peer {
+        program: "/usr/share/java/zookeeper.jar",
+        packages: &["libzookeeper-java"],
+        used_for: "ZooKeeper",
+    },
 ];
 
 /// The Slack emulator, pinned: later ones need a newer Node.js or are another package.
@@ -43,7 +65,7 @@ pub(crate) type Missing = Vec<String>;
 /// Installs what is missing, as root on Debian. Elsewhere the tests are skipped.
 pub(crate) fn install(may_install: bool) -> Result<Missing> {
     let mut missing = Missing::new();
-    let wanted: Vec<&Peer> = DEBIAN.iter().filter(|p| !has(p.program)).collect();
+    let wanted: Vec<&Peer> = DEBIAN.iter().filter(|p| !p.is_here()).collect();
     if !wanted.is_empty() && may_install && is_root() && has("apt-get") {
         let mut update = command("apt-get");
         update.args(["update", "-qq"]);
@@ -57,7 +79,7 @@ pub(crate) fn install(may_install: bool) -> Result<Missing> {
         }
     }
     for p in DEBIAN {
-        if !has(p.program) {
+        if !p.is_here() {
             missing.push(format!(
                 "{} is not installed (Debian: {}): no test against {}",
                 p.program,

@@ -1,15 +1,23 @@
 //! What an agent knows of its executors.
 
+use std::mem;
+
 use serde::Deserialize;
 
-use super::json::StatusJson;
-use super::lenient::{self, List, Raws, Text};
-use super::{Seconds, is_final};
+use super::{
+    Seconds, is_final,
+    lenient::{self, List, Raws, Text},
+    status::StatusJson,
+    v0::once,
+};
+use crate::json::{Choice, Kind, Malformed, Visit, Walker};
 
 /// What matters of an agent's state.
 #[derive(Debug, Default)]
 pub(crate) struct AgentState {
     pub(crate) id: String,
+    /// Where its sandboxes are; empty if it does not tell its flags.
+    pub(crate) work_dir: String,
     /// In the order in which an agent lists them: for each framework those that have
     /// ended, oldest first, then those that run; ended frameworks before running ones.
     pub(crate) executors: Vec<AgentExecutor>,
@@ -37,91 +45,201 @@ pub(crate) struct AgentTask {
     pub(crate) time: Option<i64>,
 }
 
-/// Reads an agent's state.
-pub(crate) fn parse(body: &[u8]) -> Result<AgentState, serde_json::Error> {
-    lenient::read(body, of_text)
+/// Reads an agent's state that is at hand as a whole.
+pub(crate) fn parse(body: &[u8]) -> Result<AgentState, Malformed> {
+    let mut reader = AgentReader::new();
+    reader.feed(body)?;
+    reader.finish()
 }
 
-fn of_text(text: &str) -> Result<AgentState, serde_json::Error> {
-    use serde::de::Error as _;
+/// Reads an agent's state as it comes.
+#[derive(Debug)]
+pub(crate) struct AgentReader(Walker<Reading>);
 
-    let state: StateJson<'_> = serde_json::from_str(text)?;
-    if !state.frameworks.is_list {
-        return Err(serde_json::Error::custom("no list of frameworks"));
+/// An executor comes with all its tasks.
+const MAX_EXECUTOR: usize = 16 << 20;
+
+impl AgentReader {
+    pub(crate) fn new() -> Self {
+        let walker = Walker::new(Reading::default(), Place::Outside);
+        Self(walker.max_taken(MAX_EXECUTOR))
     }
-    let mut out = AgentState {
-        id: state.id.into(),
-        executors: Vec::new(),
-    };
-    for framework in state
-        .completed_frameworks
-        .items
-        .into_iter()
-        .chain(state.frameworks.items)
-    {
-        for executor in framework
-            .completed_executors
-            .parse::<ExecutorJson<'_>>()
-            .chain(framework.executors.parse())
-        {
-            if executor.directory.is_empty() {
-                continue;
+
+    /// Reads on.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        self.0.feed(bytes)
+    }
+
+    /// To be called at the end of the text.
+    pub(crate) fn finish(self) -> Result<AgentState, Malformed> {
+        let reading = self.0.finish()?;
+        if !reading.has_frameworks {
+            return Err(Malformed::whole("no list of frameworks"));
+        }
+        let mut out = reading.out;
+        out.executors = reading.ended;
+        out.executors.extend(reading.present);
+        Ok(out)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Reading {
+    out: AgentState,
+    /// The keys of the state that came.
+    seen: u8,
+    has_frameworks: bool,
+    framework: Framework,
+    ended: Vec<AgentExecutor>,
+    present: Vec<AgentExecutor>,
+}
+
+/// The framework that is read. Its id may come after its executors.
+#[derive(Debug, Default)]
+struct Framework {
+    seen: u8,
+    id: String,
+    ended: Vec<AgentExecutor>,
+    present: Vec<AgentExecutor>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Outside,
+    State,
+    Id,
+    Flags,
+    WorkDir,
+    Frameworks { ended: bool },
+    Framework { ended: bool },
+    FrameworkId,
+    Executors { ended: bool },
+    Executor { ended: bool },
+}
+
+impl Visit for Reading {
+    type Place = Place;
+
+    fn begin(&mut self, within: Place, key: &[u8], kind: Kind) -> Choice<Place> {
+        let (is_object, is_list) = (kind == Kind::Object, kind == Kind::List);
+        match (within, key) {
+            (Place::Outside, _) if is_object => Choice::Enter(Place::State),
+            (Place::Outside, _) => Choice::Refuse("no object"),
+            (Place::State, b"id") => once(&mut self.seen, 0, Choice::Take(Place::Id)),
+            (Place::State, b"flags") if is_object => {
+                once(&mut self.seen, 1, Choice::Enter(Place::Flags))
             }
-            let mut tasks = Vec::new();
-            for task in executor
-                .tasks
-                .parse::<AgentTaskJson<'_>>()
-                .chain(executor.completed_tasks.parse())
-            {
-                let last = task.statuses.items.last();
-                tasks.push(AgentTask {
-                    time: last
-                        .and_then(|s| s.timestamp.0)
-                        .and_then(Seconds::new)
-                        .map(Seconds::millis),
-                    id: task.id.into(),
-                    state: task.state.into(),
-                });
+            (Place::Flags, b"work_dir") => Choice::Take(Place::WorkDir),
+            (Place::State, b"frameworks") if is_list => {
+                self.has_frameworks = true;
+                let frameworks = Place::Frameworks { ended: false };
+                once(&mut self.seen, 2, Choice::Enter(frameworks))
             }
-            out.executors.push(AgentExecutor {
-                framework: framework.id.0.as_ref().to_owned(),
-                id: executor.id.into(),
-                container: executor.container.into(),
-                directory: executor.directory.into(),
-                runs_pods: executor.kind.0 == "DEFAULT",
-                tasks,
-            });
+            (Place::State, b"completed_frameworks") if is_list => {
+                let frameworks = Place::Frameworks { ended: true };
+                once(&mut self.seen, 3, Choice::Enter(frameworks))
+            }
+            (Place::Frameworks { ended }, _) if is_object => {
+                Choice::Enter(Place::Framework { ended })
+            }
+            (Place::Framework { .. }, b"id") => once(
+                &mut self.framework.seen,
+                0,
+                Choice::Take(Place::FrameworkId),
+            ),
+            (Place::Framework { .. }, b"executors") if is_list => {
+                let executors = Place::Executors { ended: false };
+                once(&mut self.framework.seen, 1, Choice::Enter(executors))
+            }
+            (Place::Framework { .. }, b"completed_executors") if is_list => {
+                let executors = Place::Executors { ended: true };
+                once(&mut self.framework.seen, 2, Choice::Enter(executors))
+            }
+            (Place::Executors { ended }, _) if is_object => Choice::Take(Place::Executor { ended }),
+            _ => Choice::Skip,
         }
     }
-    Ok(out)
+
+    fn take(&mut self, place: Place, raw: &[u8]) {
+        match place {
+            Place::Id => self.out.id = lenient::string(raw),
+            Place::WorkDir => self.out.work_dir = lenient::string(raw),
+            Place::FrameworkId => self.framework.id = lenient::string(raw),
+            Place::Executor { ended } => {
+                let list = if ended {
+                    &mut self.framework.ended
+                } else {
+                    &mut self.framework.present
+                };
+                list.extend(AgentExecutor::read(raw));
+            }
+            _ => {}
+        }
+    }
+
+    fn too_large(&mut self, _: Place) {}
+
+    fn end(&mut self, place: Place) {
+        let Place::Framework { ended } = place else {
+            return;
+        };
+        let framework = mem::take(&mut self.framework);
+        let list = if ended {
+            &mut self.ended
+        } else {
+            &mut self.present
+        };
+        for mut executor in framework.ended.into_iter().chain(framework.present) {
+            executor.framework.clone_from(&framework.id);
+            list.push(executor);
+        }
+    }
+}
+
+impl AgentExecutor {
+    /// The executor of this JSON, of a framework that is not known yet; nothing if it cannot
+    /// be read or has no directory.
+    fn read(raw: &[u8]) -> Option<Self> {
+        let executor = lenient::read(raw, |text| {
+            lenient::object::<ExecutorJson<'_>>(text).map(|e| e.map(Self::from))
+        });
+        executor.ok()?.filter(|e| !e.directory.is_empty())
+    }
+}
+
+impl From<ExecutorJson<'_>> for AgentExecutor {
+    fn from(executor: ExecutorJson<'_>) -> Self {
+        let current = executor.tasks.parse::<AgentTaskJson<'_>>();
+        let tasks = current.chain(executor.completed_tasks.parse());
+        Self {
+            framework: String::new(),
+            id: executor.id.into(),
+            container: executor.container.into(),
+            directory: executor.directory.into(),
+            runs_pods: executor.kind.0 == "DEFAULT",
+            tasks: tasks.map(AgentTask::from).collect(),
+        }
+    }
+}
+
+impl From<AgentTaskJson<'_>> for AgentTask {
+    fn from(task: AgentTaskJson<'_>) -> Self {
+        let last = task.statuses.0.last();
+        Self {
+            time: last
+                .and_then(|s| s.timestamp.0)
+                .and_then(Seconds::new)
+                .map(Seconds::millis),
+            id: task.id.into(),
+            state: task.state.into(),
+        }
+    }
 }
 
 impl AgentTask {
     pub(crate) fn has_ended(&self) -> bool {
         is_final(&self.state)
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct StateJson<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    frameworks: List<FrameworkJson<'a>>,
-    #[serde(borrow)]
-    completed_frameworks: List<FrameworkJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FrameworkJson<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    executors: Raws<'a>,
-    #[serde(borrow)]
-    completed_executors: Raws<'a>,
 }
 
 #[derive(Default, Deserialize)]

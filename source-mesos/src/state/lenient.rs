@@ -9,18 +9,60 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Reads a body as text. Some writers let numbers that are none and bare control
+use crate::json::pick;
+
+/// Reads a value as text. Some writers let numbers that are none and bare control
 /// characters through: a text that fails is repaired and read once more.
 pub(super) fn read<T>(
     body: &[u8],
     parse: impl Fn(&str) -> Result<T, serde_json::Error>,
 ) -> Result<T, serde_json::Error> {
     let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}');
-    parse(text).or_else(|e| match repaired(text) {
+    parse(&text).or_else(|e| match repaired(&text) {
         Some(repaired) => parse(&repaired),
         None => Err(e),
     })
+}
+
+/// What a text says, if it can be taken as it stands.
+pub(super) fn plain(raw: &[u8]) -> Option<&str> {
+    let inner = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let is_plain = inner.iter().all(|b| *b >= 0x20 && *b != b'\\');
+    str::from_utf8(inner).ok().filter(|_| is_plain)
+}
+
+/// What a value says as text, if it can be read.
+pub(super) fn string(raw: &[u8]) -> String {
+    if let Some(plain) = plain(raw) {
+        return plain.to_owned();
+    }
+    let read = read(raw, |t| {
+        serde_json::from_str::<Text<'_>>(t).map(String::from)
+    });
+    read.unwrap_or_default()
+}
+
+/// What a value says as an id, if it can be read: text, or an object with the text as its
+/// `value`.
+pub(super) fn id(raw: &[u8]) -> String {
+    if !raw.starts_with(b"{") {
+        return string(raw);
+    }
+    match pick(raw, ["value"]) {
+        Some([Some(value)]) => string(value),
+        _ => String::new(),
+    }
+}
+
+/// Labels, unless they cannot be read.
+pub(super) fn labels(raw: &[u8]) -> Option<BTreeMap<String, String>> {
+    let read = read(raw, |t| serde_json::from_str::<Labels>(t));
+    read.ok().map(|labels| labels.0)
+}
+
+/// A value as a number.
+pub(super) fn number(raw: &[u8]) -> Number {
+    read(raw, |t| serde_json::from_str(t)).unwrap_or_default()
 }
 
 /// The text with `null` for `nan` and `inf` in all their spellings and spaces for bare control
@@ -92,10 +134,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
         Ok(match raw.as_bytes().first() {
             Some(b'"') => Self(text(raw)),
-            Some(b'-' | b'0'..=b'9') => Self(number(raw)),
+            Some(b'-' | b'0'..=b'9') => Self(digits(raw)),
             Some(b't' | b'f') => Self(raw.into()),
             _ => Self::default(),
         })
+    }
+}
+
+impl Text<'_> {
+    /// What it says, unless that is nothing.
+    pub(super) fn told(self) -> Option<String> {
+        (!self.is_empty()).then(|| self.into())
+    }
+}
+
+/// True or false, also as text.
+#[derive(Default)]
+pub(super) struct Flag(pub(super) Option<bool>);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Text::deserialize(deserializer)?.0.parse().ok()))
     }
 }
 
@@ -126,7 +185,7 @@ fn text(raw: &str) -> Cow<'_, str> {
 }
 
 /// A number as text: an integer as it is written, however large.
-fn number(raw: &str) -> Cow<'_, str> {
+fn digits(raw: &str) -> Cow<'_, str> {
     match raw.parse::<f64>() {
         Ok(n) if raw.contains(['.', 'e', 'E']) && n.is_finite() => n.to_string().into(),
         _ => raw.into(),
@@ -211,18 +270,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// A list of objects, or nothing. Elements that are no objects are left out.
-pub(super) struct List<T> {
-    pub(super) items: Vec<T>,
-    /// It really was a list.
-    pub(super) is_list: bool,
-}
+pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            is_list: false,
-        }
+        Self(Vec::new())
     }
 }
 
@@ -242,14 +294,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
                 visit_str(&str)
             );
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut list = List {
-                    is_list: true,
-                    ..List::default()
-                };
+                let mut list = Vec::new();
                 while let Some(Object(element)) = seq.next_element::<Object<T>>()? {
-                    list.items.extend(element);
+                    list.extend(element);
                 }
-                Ok(list)
+                Ok(List(list))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 drain_map(map)?;
@@ -268,7 +317,7 @@ pub(super) struct Raws<'a>(pub(super) Vec<&'a RawValue>);
 impl<'a> Raws<'a> {
     /// The elements that are objects and can be read.
     pub(super) fn parse<T: Deserialize<'a>>(self) -> impl Iterator<Item = T> {
-        self.0.into_iter().filter_map(element)
+        self.0.into_iter().filter_map(|raw| object(raw.get()).ok()?)
     }
 }
 
@@ -303,17 +352,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raws<'a> {
     }
 }
 
-/// An element of a list, if it is an object and can be read.
-pub(super) fn element<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str::<Object<T>>(raw.get()).ok()?.0
-}
-
-pub(super) fn required_list<'de, D, T>(deserializer: D) -> Result<Option<List<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    List::deserialize(deserializer).map(|list| list.is_list.then_some(list))
+/// What a text is, if it is an object.
+pub(super) fn object<'a, T: Deserialize<'a>>(
+    text: &'a str,
+) -> Result<Option<T>, serde_json::Error> {
+    serde_json::from_str::<Object<T>>(text).map(|object| object.0)
 }
 
 /// Labels: a list of `{key, value}`, of which the last with the same key holds. Some

@@ -1,10 +1,31 @@
 //! What a cluster knows, apart from the form in which it was told.
 
 pub(crate) mod agent;
-pub(crate) mod json;
+pub(crate) mod event;
+mod image;
 mod lenient;
+mod status;
+mod task;
+pub(crate) mod v0;
+pub(crate) mod v1;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// Which tasks are worth to be kept.
+pub(crate) trait Filter {
+    /// False if no task in this state is wanted, whatever else it is: it is passed over
+    /// unread. Tasks that are alive are not asked about.
+    fn may_want(&self, state: &str) -> bool;
+}
+
+impl<F: Fn(&str) -> bool> Filter for F {
+    fn may_want(&self, state: &str) -> bool {
+        self(state)
+    }
+}
 
 /// Everything of a master's state that matters here, at one moment.
 #[derive(Debug, Default)]
@@ -18,8 +39,10 @@ pub(crate) struct Snapshot {
     /// Some agents have not come back yet after a change of leaders: what ran on them
     /// will be listed only then.
     pub(crate) settling: bool,
-    /// Executors that have labels.
+    /// Executors that have labels or run pods.
     pub(crate) executors: Vec<Executor>,
+    /// The names of the frameworks by their ids.
+    pub(crate) frameworks: HashMap<Arc<str>, Arc<str>>,
     /// Tasks that have ended or are unreachable, in all lists.
     pub(crate) tasks: Vec<Task>,
     /// Tasks that could not be read.
@@ -63,15 +86,26 @@ impl Agent {
 }
 
 /// An executor as its master knows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Executor {
     pub(crate) framework: Arc<str>,
     pub(crate) id: String,
+    /// The agent it runs on, where that is told.
+    pub(crate) agent: String,
     pub(crate) labels: BTreeMap<String, String>,
+    /// It is the default executor, which runs pods.
+    pub(crate) runs_pods: bool,
+}
+
+impl Executor {
+    /// Something of it cannot be told from its tasks.
+    fn is_of_interest(&self) -> bool {
+        self.runs_pods || !self.labels.is_empty()
+    }
 }
 
 /// A task as its master knows it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Task {
     pub(crate) framework: Arc<str>,
     pub(crate) framework_name: Arc<str>,
@@ -90,11 +124,19 @@ pub(crate) struct Task {
 }
 
 /// A status update of a task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Status {
     pub(crate) state: String,
     /// By the clock of the executor or the agent.
     pub(crate) time: Option<Seconds>,
+    /// Never told by `/state`, as are reason and source.
+    pub(crate) message: Option<String>,
+    /// `REASON_...`.
+    pub(crate) reason: Option<String>,
+    /// By its health checks.
+    pub(crate) healthy: Option<bool>,
+    /// `SOURCE_...`: who made this status.
+    pub(crate) source: Option<String>,
 }
 
 impl Task {
@@ -211,6 +253,7 @@ mod tests {
                 .map(|(state, t)| Status {
                     state: (*state).into(),
                     time: Seconds::new(*t),
+                    ..Status::default()
                 })
                 .collect(),
             ..Task::default()

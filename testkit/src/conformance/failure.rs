@@ -87,6 +87,7 @@ fn same(f: &dyn Failure, r: &FailureRecord) -> Result<(), String> {
         ("message", f.message() == r.message.as_deref()),
         ("reason", f.reason() == r.reason.as_deref()),
         ("exit_code", f.exit_code() == r.exit_code),
+        ("healthy", f.healthy() == r.healthy),
         ("attempt", f.attempt() == r.attempt),
         ("owners", f.owners() == r.owners),
         ("source", f.source() == r.source),

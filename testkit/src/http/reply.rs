@@ -1,5 +1,7 @@
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
@@ -273,13 +275,39 @@ pub struct Body(pub(crate) Content);
 pub(crate) enum Content {
     Bytes(Arc<[u8]>),
     Generated { len: Option<u64>, fill: Arc<Fill> },
-    Channel(Arc<Mutex<mpsc::UnboundedReceiver<Piece>>>),
+    Channel(Arc<Pieces>),
 }
 
 #[derive(Debug)]
 pub(crate) enum Piece {
     Data(Vec<u8>),
+    /// A part of bytes that others hold too; may drip.
+    #[cfg_attr(
+        not(feature = "mesos"),
+        expect(dead_code, reason = "only snapshots are shared")
+    )]
+    Shared {
+        bytes: Arc<[u8]>,
+        range: Range<usize>,
+        drip: Option<(usize, Duration)>,
+    },
     End(End),
+}
+
+/// The reading side of a [`Body::channel`].
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pub(crate) receiver: Mutex<mpsc::UnboundedReceiver<Piece>>,
+    pub(crate) gauge: Arc<Gauge>,
+}
+
+/// What the sides of a [`Body::channel`] tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    /// Bytes of data sent and not yet taken by the system.
+    pub(crate) unread: AtomicU64,
+    /// An end is on its way: what drips is not worth going on with.
+    pub(crate) ending: AtomicBool,
 }
 
 impl Body {
@@ -318,9 +346,14 @@ impl Body {
     #[must_use]
     pub fn channel() -> (BodySender, Self) {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let gauge = Arc::new(Gauge::default());
+        let pieces = Pieces {
+            receiver: Mutex::new(receiver),
+            gauge: Arc::clone(&gauge),
+        };
         (
-            BodySender(sender),
-            Self(Content::Channel(Arc::new(Mutex::new(receiver)))),
+            BodySender { sender, gauge },
+            Self(Content::Channel(Arc::new(pieces))),
         )
     }
 
@@ -405,24 +438,65 @@ impl From<&str> for Body {
 
 /// Writes the pieces of a [`Body::channel`]. Clones write to the same body.
 #[derive(Debug, Clone)]
-pub struct BodySender(mpsc::UnboundedSender<Piece>);
+pub struct BodySender {
+    sender: mpsc::UnboundedSender<Piece>,
+    gauge: Arc<Gauge>,
+}
 
 impl BodySender {
     /// Sends bytes. Returns `false` when nobody reads the body any more.
     pub fn send(&self, bytes: impl Into<Vec<u8>>) -> bool {
-        self.0.send(Piece::Data(bytes.into())).is_ok()
+        let bytes = bytes.into();
+        let count = bytes.len() as u64;
+        self.gauge.unread.fetch_add(count, Ordering::Relaxed);
+        self.sender.send(Piece::Data(bytes)).is_ok()
+    }
+
+    /// Sends a part of bytes that others hold too, at once or `drip` by `drip`. They do
+    /// not count as unread.
+    #[cfg(feature = "mesos")]
+    pub(crate) fn send_shared(
+        &self,
+        bytes: Arc<[u8]>,
+        range: Range<usize>,
+        drip: Option<(usize, Duration)>,
+    ) -> bool {
+        let piece = Piece::Shared { bytes, range, drip };
+        self.sender.send(piece).is_ok()
     }
 
     /// Ends the connection here without ending the body properly. Returns `false` when
     /// nobody reads the body any more.
     pub fn cut(&self, end: End) -> bool {
-        self.0.send(Piece::End(end)).is_ok()
+        self.gauge.ending.store(true, Ordering::Relaxed);
+        self.sender.send(Piece::End(end)).is_ok()
+    }
+
+    /// Ends the connection like [`cut`](Self::cut), after all that was sent before,
+    /// however slowly that goes.
+    #[cfg(feature = "mesos")]
+    pub(crate) fn cut_in_order(&self, end: End) -> bool {
+        self.sender.send(Piece::End(end)).is_ok()
+    }
+
+    /// The sender is about to be dropped: what drips need not go on.
+    #[cfg(feature = "mesos")]
+    pub(crate) fn hurry(&self) {
+        self.gauge.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// How many bytes were [sent](Self::send) that the system has not taken yet: a
+    /// client that does not read makes them grow once the buffers of both sockets are
+    /// full.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.gauge.unread.load(Ordering::Relaxed)
     }
 
     /// Whether the connection of the body is gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.sender.is_closed()
     }
 }
 
@@ -444,6 +518,7 @@ pub(crate) fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
         409 => "Conflict",
         410 => "Gone",

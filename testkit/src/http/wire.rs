@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
-use super::reply::{Content, Delivery, End, Framing, Piece, Reply, reason};
+use super::reply::{Content, Delivery, End, Framing, Gauge, Piece, Reply, reason};
 use super::request::Request;
 
 /// The longest head that is read, in bytes.
@@ -309,8 +311,8 @@ impl Wire {
                     }
                 }
             }
-            Content::Channel(receiver) => {
-                let mut receiver = receiver.lock().await;
+            Content::Channel(pieces) => {
+                let mut receiver = pieces.receiver.lock().await;
                 loop {
                     let piece = tokio::select! {
                         piece = receiver.recv() => piece,
@@ -320,14 +322,25 @@ impl Wire {
                             return Err(io::ErrorKind::ConnectionAborted.into());
                         }
                     };
-                    match piece {
+                    let ended = match piece {
                         None => break None,
-                        Some(Piece::End(end)) => break Some(end),
+                        Some(Piece::End(end)) => Some(end),
                         Some(Piece::Data(bytes)) => {
-                            if let Some(end) = out.send(&bytes).await? {
-                                break Some(end);
-                            }
+                            let ended = out.send(&bytes).await?;
+                            let count = bytes.len() as u64;
+                            pieces.gauge.unread.fetch_sub(count, Ordering::Relaxed);
+                            ended
                         }
+                        Some(Piece::Shared { bytes, range, drip }) => {
+                            let ended = out.drip(&bytes[range], drip, &pieces.gauge).await?;
+                            if ended == Some(Dripped::Left) {
+                                break Some(last(&mut receiver));
+                            }
+                            ended.and_then(Dripped::end)
+                        }
+                    };
+                    if ended.is_some() {
+                        break ended;
                     }
                 }
             }
@@ -354,7 +367,57 @@ struct Outlet<'a> {
     sent: u64,
 }
 
+/// How dripping stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dripped {
+    /// The cut of the delivery was reached.
+    Cut(End),
+    /// The sender ends the body.
+    Left,
+}
+
+impl Dripped {
+    fn end(self) -> Option<End> {
+        match self {
+            Self::Cut(end) => Some(end),
+            Self::Left => None,
+        }
+    }
+}
+
+/// The end the sender asks for, past what it sent before.
+fn last(receiver: &mut mpsc::UnboundedReceiver<Piece>) -> End {
+    while let Ok(piece) = receiver.try_recv() {
+        if let Piece::End(end) = piece {
+            return end;
+        }
+    }
+    End::Close
+}
+
 impl Outlet<'_> {
+    /// Sends bytes in pieces with pauses between, as long as the sender does not end.
+    async fn drip(
+        &mut self,
+        bytes: &[u8],
+        drip: Option<(usize, Duration)>,
+        gauge: &Gauge,
+    ) -> io::Result<Option<Dripped>> {
+        let Some((size, pause)) = drip else {
+            return Ok(self.send(bytes).await?.map(Dripped::Cut));
+        };
+        for piece in bytes.chunks(size.max(1)) {
+            if gauge.ending.load(Ordering::Relaxed) {
+                return Ok(Some(Dripped::Left));
+            }
+            if let Some(end) = self.send(piece).await? {
+                return Ok(Some(Dripped::Cut(end)));
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Ok(None)
+    }
+
     /// Sends bytes; returns the end when the cut is reached.
     async fn send(&mut self, mut bytes: &[u8]) -> io::Result<Option<End>> {
         let cut = self

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::auth::Auth;
 use super::content::LogContent;
+use super::corruption::Corruption;
 use super::handle::{
     AgentHandle, FrameworkHandle, MasterHandle, Recorded, ServerId, TICK, TaskHandle,
 };
 use super::model::{Leader, Limits, Listing, Model, RedirectStyle};
+use super::page::Pages;
 use super::routes::Shared;
 use super::spec::{Death, TaskSpec, TaskState};
+use super::stream::{StreamCounts, StreamCut};
 use super::version::MesosVersion;
 use crate::http::{Request, ScriptedServer, lock};
 
@@ -42,7 +45,11 @@ pub struct FakeClusterBuilder {
     cluster: Option<String>,
     work_dir: String,
     master_auth: Option<Auth>,
+    operator_auth: Option<Auth>,
     agent_auth: Option<Auth>,
+    operator_api: bool,
+    heartbeat: Duration,
+    gzip: bool,
 }
 
 impl FakeClusterBuilder {
@@ -81,9 +88,37 @@ impl FakeClusterBuilder {
         self.master_auth(auth.clone()).agent_auth(auth)
     }
 
-    /// What masters ask of clients. Default: nothing.
+    /// What masters ask of clients, in the operator API too unless
+    /// [`operator_auth`](Self::operator_auth) says otherwise. Default: nothing.
     pub fn master_auth(mut self, auth: Auth) -> Self {
         self.master_auth = Some(auth);
+        self
+    }
+
+    /// What masters ask of clients of the operator API, whatever they ask of others.
+    /// Default: the same as of others.
+    pub fn operator_auth(mut self, auth: Auth) -> Self {
+        self.operator_auth = Some(auth);
+        self
+    }
+
+    /// Whether masters have the operator API, from 1.0 on; without it they answer 404.
+    /// Default: yes.
+    pub fn operator_api(mut self, on: bool) -> Self {
+        self.operator_api = on;
+        self
+    }
+
+    /// The time between heartbeats in streams, from 1.5 on. Default: 15 seconds.
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = interval;
+        self
+    }
+
+    /// Whether states and answers of the operator API from 1024 bytes on are compressed
+    /// for clients that take gzip. Streams never are. Default: yes.
+    pub fn gzip(mut self, on: bool) -> Self {
+        self.gzip = on;
         self
     }
 
@@ -117,6 +152,12 @@ impl FakeClusterBuilder {
         self
     }
 
+    /// How many streams may be open; the oldest one is closed for one more. Default: 1000.
+    pub fn max_streams(mut self, count: usize) -> Self {
+        self.limits.streams = count;
+        self
+    }
+
     /// Starts the servers.
     ///
     /// # Errors
@@ -125,7 +166,18 @@ impl FakeClusterBuilder {
     pub async fn start(self) -> io::Result<FakeCluster> {
         let model = Model::new(self.version, self.limits, self.cluster);
         let cluster = FakeCluster(Arc::new(Inner {
-            shared: Arc::new(Shared::new(model, self.master_auth, self.agent_auth)),
+            shared: Arc::new(Shared {
+                model: Mutex::new(model),
+                master_auth: Mutex::new(self.master_auth),
+                operator_auth: Mutex::new(self.operator_auth),
+                agent_auth: Mutex::new(self.agent_auth),
+                operator_api: self.operator_api,
+                gzip: self.gzip,
+                heartbeat: self.heartbeat,
+                drip: Mutex::default(),
+                corruptions: Mutex::default(),
+                pages: Pages::default(),
+            }),
             masters: Mutex::default(),
             agents: Mutex::default(),
             work_dir: self.work_dir,
@@ -171,7 +223,11 @@ impl FakeCluster {
             cluster: None,
             work_dir: "/var/lib/mesos".to_owned(),
             master_auth: None,
+            operator_auth: None,
             agent_auth: None,
+            operator_api: true,
+            heartbeat: Duration::from_secs(15),
+            gzip: true,
         }
     }
 
@@ -206,6 +262,7 @@ impl FakeCluster {
             self.0.work_dir.clone(),
         );
         let _ = place.set(index);
+        model.tell_agent_added(index);
         let server = Arc::new(server);
         agents.push(Arc::clone(&server));
         Ok(AgentHandle {
@@ -295,9 +352,7 @@ impl FakeCluster {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Model) -> T) -> T {
-        let mut model = lock(&self.0.shared.model);
-        model.generation += 1;
-        act(&mut model)
+        act(&mut lock(&self.0.shared.model))
     }
 
     /// Launches a task.
@@ -305,6 +360,17 @@ impl FakeCluster {
         self.with(|model| {
             let key = model.launch(spec);
             TaskHandle::new(model, key)
+        })
+    }
+
+    /// Launches many tasks in one step.
+    pub fn launch_all(&self, specs: impl IntoIterator<Item = TaskSpec>) -> Vec<TaskHandle> {
+        self.with(|model| {
+            let launch = |spec| {
+                let key = model.launch(spec);
+                TaskHandle::new(model, key)
+            };
+            specs.into_iter().map(launch).collect()
         })
     }
 
@@ -366,8 +432,9 @@ impl FakeCluster {
         self.with(|model| model.update(task.key(), state, healthy))
     }
 
-    /// The scheduler acknowledges the end of a task: a status held back shows, and the
-    /// task moves to `completed_tasks`. Returns `false` if nothing waited.
+    /// The scheduler acknowledges the statuses of a task: those held back show, and if
+    /// the task has ended it moves to `completed_tasks`. Returns `false` if nothing
+    /// waited.
     pub fn acknowledge(&self, task: &TaskHandle) -> bool {
         self.with(|model| model.acknowledge(task.key()))
     }
@@ -508,21 +575,88 @@ impl FakeCluster {
     /// [`failover_empty`](Self::failover_empty).
     pub fn settle(&self) {
         self.with(|model| {
-            if let Leader::Master(index) = model.leader {
-                model.fail_over(index, true);
+            if matches!(model.leader, Leader::Master(_)) {
+                model.settle();
             }
         });
     }
 
+    /// Lets one agent come back after [`failover_empty`](Self::failover_empty), as
+    /// [`AgentHandle::restore`] does, but leaves its server as it is.
+    ///
+    /// # Panics
+    ///
+    /// When there is none of that index.
+    pub fn settle_agent(&self, index: usize) {
+        self.with(|model| model.return_agent(index));
+    }
+
     /// Nobody leads any more, until a failover or [`MasterHandle::lead`].
     pub fn no_leader(&self) {
-        self.with(|model| model.leader = Leader::Nobody);
+        self.with(|model| model.lose_leader(Leader::Nobody));
     }
 
     /// Every master redirects to the next one (from 1.0 on), until a failover or
     /// [`MasterHandle::lead`].
     pub fn redirect_loop(&self) {
-        self.with(|model| model.leader = Leader::Loop);
+        self.with(|model| model.lose_leader(Leader::Loop));
+    }
+
+    /// Does something to all streams that are open.
+    pub fn cut_streams(&self, cut: StreamCut) {
+        self.with(|model| model.streams.cut(cut));
+    }
+
+    /// Counts of the streams.
+    #[must_use]
+    pub fn streams(&self) -> StreamCounts {
+        self.with(|model| model.streams.counts())
+    }
+
+    /// Waits until so many streams were opened in all, and returns whether that happened
+    /// in time.
+    pub async fn wait_for_streams(&self, opened: usize, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        while self.streams().opened < opened {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        true
+    }
+
+    /// Corrupts the next plain answer of a master: its state, or one to a call of the
+    /// operator API. Calls add up, one answer each.
+    pub fn corrupt_answer(&self, corruption: Corruption) {
+        lock(&self.0.shared.corruptions).push_back(corruption);
+    }
+
+    /// Corrupts the next record in the streams that is not a heartbeat: an event, the
+    /// same for all that listen, or the snapshot of a new subscription. Calls add up, one
+    /// record each.
+    pub fn corrupt_stream(&self, corruption: Corruption) {
+        self.with(|model| model.streams.corrupt(corruption));
+    }
+
+    /// Sends an event of a test's own to all subscribers: of things that do not exist,
+    /// twice, or of a new type.
+    pub fn publish(&self, event: &serde_json::Value) {
+        let json = event.to_string();
+        self.with(|model| model.streams.publish(json.as_bytes()));
+    }
+
+    /// Sends the update with the last status of a task again, as happens when an
+    /// acknowledgement gets lost.
+    pub fn repeat_update(&self, task: &TaskHandle) {
+        self.with(|model| model.tell_task_updated(task.key()));
+    }
+
+    /// Sends snapshots and the answers of masters with states `bytes` at a time with a
+    /// pause of `every` between. A pause of zero undoes it. A cut of the streams also
+    /// ends a snapshot on its way.
+    pub fn slow_snapshot(&self, bytes: usize, every: Duration) {
+        *lock(&self.0.shared.drip) = (!every.is_zero()).then_some((bytes.max(1), every));
     }
 
     /// How masters that do not lead redirect.
@@ -533,6 +667,12 @@ impl FakeCluster {
     /// Changes what masters ask of clients.
     pub fn set_master_auth(&self, auth: Option<Auth>) {
         *lock(&self.0.shared.master_auth) = auth;
+    }
+
+    /// Changes what masters ask of clients of the operator API; `None` is what they ask
+    /// of others.
+    pub fn set_operator_auth(&self, auth: Option<Auth>) {
+        *lock(&self.0.shared.operator_auth) = auth;
     }
 
     /// Changes what agents ask of clients.
@@ -590,6 +730,22 @@ impl FakeCluster {
         lock(&self.0.masters)
             .iter()
             .map(|server| server.count_requests(is_poll))
+            .sum()
+    }
+
+    /// How many calls of a type (`GET_TASKS`, `SUBSCRIBE`) came to masters, those that
+    /// were redirected or refused included.
+    #[must_use]
+    pub fn calls(&self, kind: &str) -> usize {
+        let is_call = |request: &Request| {
+            request.path().ends_with("/api/v1")
+                && request
+                    .json()
+                    .is_some_and(|body| body["type"].as_str() == Some(kind))
+        };
+        lock(&self.0.masters)
+            .iter()
+            .map(|server| server.count_requests(is_call))
             .sum()
     }
 

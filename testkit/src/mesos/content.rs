@@ -152,6 +152,12 @@ pub(crate) fn text_of(bytes: &[u8]) -> String {
     text
 }
 
+/// The byte that a private character stands for.
+pub(crate) fn byte_of(char: char) -> Option<u8> {
+    let code = u32::from(char).checked_sub(PRIVATE)?;
+    u8::try_from(code).ok().filter(|byte| *byte >= 0x80)
+}
+
 /// Turns the private characters of serialised text back into the bytes they stand for.
 pub(crate) fn bytes_of(serialised: Vec<u8>) -> Vec<u8> {
     // U+F780..U+F7FF is EF 9E 80..BF and EF 9F 80..BF.

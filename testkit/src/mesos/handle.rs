@@ -112,9 +112,15 @@ pub struct MasterHandle {
 }
 
 impl MasterHandle {
-    /// Makes it the leader at once; agents and frameworks are with it.
+    /// Makes it the leader at once; agents and frameworks are with it. If it leads
+    /// already this is [`FakeCluster::settle`](super::FakeCluster::settle).
     pub fn lead(&self) {
-        lock(&self.shared.model).fail_over(self.index, true);
+        let mut model = lock(&self.shared.model);
+        if model.leader == Leader::Master(self.index) {
+            model.settle();
+        } else {
+            model.fail_over(self.index, true);
+        }
     }
 
     /// Whether it leads.
@@ -171,7 +177,7 @@ impl AgentHandle {
 
     /// Undoes `lose`, `partition`, `hang`, `refuse` and `slow`, and registers the agent
     /// again after a failover. Its tasks go on as if nothing had been; what happened to
-    /// them meanwhile shows now.
+    /// them meanwhile shows now. One that is gone stays so.
     ///
     /// # Errors
     ///
@@ -182,8 +188,16 @@ impl AgentHandle {
         Ok(())
     }
 
-    /// An operator marks it as gone: its tasks become `TASK_GONE_BY_OPERATOR` or
-    /// `TASK_LOST` and are completed.
+    /// It leaves in order: its tasks become `TASK_LOST` and are completed, and
+    /// subscribers hear `AGENT_REMOVED`. Its own server goes on.
+    pub fn unregister(&self) {
+        lock(&self.shared.model).unregister_agent(self.index);
+    }
+
+    /// An operator marks it as gone for good: its tasks become `TASK_GONE_BY_OPERATOR`
+    /// and are completed; where the framework does not know partitions they become
+    /// `TASK_LOST` and are listed as unreachable (before 1.2 completed). What was
+    /// unreachable is completed.
     pub fn mark_gone(&self) {
         lock(&self.shared.model).mark_gone(self.index);
     }
@@ -228,7 +242,6 @@ impl FrameworkHandle {
     fn with<T>(&self, act: impl FnOnce(&mut Model, usize) -> T) -> T {
         let mut model = lock(&self.shared.model);
         let at = model.framework(&self.name);
-        model.generation += 1;
         act(&mut model, at)
     }
 
@@ -241,29 +254,37 @@ impl FrameworkHandle {
     /// Whether it knows about partitions: tasks of lost agents are then
     /// `TASK_UNREACHABLE` instead of `TASK_LOST`. Default: no.
     pub fn partition_aware(&self, aware: bool) {
-        self.with(|model, at| model.frameworks[at].partition_aware = aware);
+        self.with(|model, at| {
+            model.generation += 1;
+            model.frameworks[at].partition_aware = aware;
+        });
     }
 
     /// The scheduler stays connected but acknowledges nothing more: tasks that end stay
     /// in `tasks`.
+    ///
+    /// Of each task the next status is still told, as an event too; the ones after it
+    /// wait for its acknowledgement, and only the `state` of the task follows them,
+    /// without any event. So a task launched before this tells its end, and one launched
+    /// after it tells its start only.
     pub fn hold_acknowledgements(&self) {
         self.with(|model, at| model.frameworks[at].acknowledges = false);
     }
 
-    /// The scheduler is away (`connected` and `active` false) and acknowledges nothing.
+    /// The scheduler is away (`connected` and `active` false) and acknowledges nothing,
+    /// with the same effect as [`hold_acknowledgements`](Self::hold_acknowledgements).
+    /// There is no event for it: masters tell frameworks only when they subscribe.
     pub fn disconnect(&self) {
-        self.with(|model, at| model.frameworks[at].connected = false);
+        self.with(|model, at| {
+            model.generation += 1;
+            model.frameworks[at].connected = false;
+        });
     }
 
-    /// The scheduler is there again and acknowledges all that waits.
+    /// The scheduler is there again (`FRAMEWORK_UPDATED`) and acknowledges all that
+    /// waits. After a failover it registers with the new leader.
     pub fn reconnect(&self) {
-        self.with(|model, at| {
-            let framework = &mut model.frameworks[at];
-            framework.connected = true;
-            framework.acknowledges = true;
-            framework.registered = true;
-            model.acknowledge_all(at);
-        });
+        self.with(Model::reconnect);
     }
 
     /// Removes it: running tasks become `TASK_KILLED`, everything moves to

@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::content::LogContent;
 use super::model::{
     Executor, ExecutorKey, Leader, Link, Listing, Model, Status, Task, TaskKey, round, uuid,
+    uuid_bits,
 };
-use super::spec::{Death, ExecutorKind, TaskSpec, TaskState};
+use super::spec::{Death, ExecutorKind, Image, TaskSpec, TaskState};
+use crate::http::End;
+
+/// The reason of updates that tell nothing but a change of health.
+const HEALTH: &str = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED";
 
 /// The files of a sandbox whose task has just started.
 fn fresh_files(task: &str) -> BTreeMap<String, LogContent> {
@@ -24,6 +29,7 @@ impl Model {
     pub(crate) fn launch(&mut self, spec: TaskSpec) -> TaskKey {
         self.generation += 1;
         let at = self.framework(&spec.framework);
+        self.register(at);
         let framework = self.frameworks[at].id.clone();
         let agent = spec.agent.map_or(self.next_agent, |index| index) % self.agents.len();
         if spec.agent.is_none() {
@@ -56,10 +62,16 @@ impl Model {
             reason: None,
             source: "SOURCE_EXECUTOR",
             healthy: spec.healthy,
-            exit: None,
-            uuid: Some(uuid()),
+            uuid: Some(uuid_bits()),
             container: spec.container_status,
             unreachable_time: None,
+        };
+        // Masters learn of a task before its executor says anything.
+        let first = (spec.statuses && spec.state != TaskState::Staging).then(|| status.clone());
+        let (state, statuses) = match (&first, spec.statuses) {
+            (Some(_), _) => (TaskState::Staging, Vec::new()),
+            (None, true) => (spec.state, vec![status]),
+            (None, false) => (spec.state, Vec::new()),
         };
         let name = spec
             .name
@@ -70,14 +82,13 @@ impl Model {
             framework,
             executor,
             agent,
-            state: spec.state,
-            statuses: if spec.statuses {
-                vec![status]
-            } else {
-                Vec::new()
-            },
+            state,
+            statuses,
             labels: spec.labels,
-            image: spec.image,
+            image: match spec.image {
+                None if spec.rich => Some(Image::Docker("registry.test/web/app:1.0".to_owned())),
+                image => image,
+            },
             user: spec.user,
             cpus: spec.cpus,
             mem: spec.mem,
@@ -87,6 +98,9 @@ impl Model {
             containers,
             listing: Listing::Tasks,
             pending: Vec::new(),
+            unacknowledged: false,
+            data: spec.data,
+            rich: spec.rich,
             before_loss: None,
         };
         self.frameworks[at].tasks.insert(key);
@@ -94,7 +108,73 @@ impl Model {
             executor.live.insert(key);
         }
         self.tasks.insert(key, task);
+        if self.agents[agent].link == Link::Registered {
+            self.tell_task_added(key);
+        }
+        if let Some(status) = first {
+            self.report(key, status, true);
+        }
         key
+    }
+
+    /// The agent of a task has a new status. The master hears it at once, unless the
+    /// scheduler has not acknowledged the one before: then only the state goes through.
+    fn report(&mut self, key: TaskKey, status: Status, acknowledged: bool) {
+        let Some(task) = self.tasks.get_mut(&key) else {
+            return;
+        };
+        let state = status.state;
+        match self.agents[task.agent].link {
+            Link::Registered if task.unacknowledged => {
+                task.state = state;
+                task.pending.push(status);
+            }
+            Link::Registered => {
+                let framework = task.framework.clone();
+                self.hear(key, status, None);
+                let answers = self
+                    .framework_by_id(&framework)
+                    .is_some_and(|framework| framework.answers());
+                if !(acknowledged && answers) {
+                    if let Some(task) = self.tasks.get_mut(&key) {
+                        task.unacknowledged = true;
+                    }
+                } else if state.is_terminal() {
+                    self.complete(key);
+                }
+            }
+            // The master learns it when the agent is back.
+            Link::Recovered | Link::Vanished => task.push(status),
+            Link::Lost | Link::Gone | Link::Unregistered => task.pending.push(status),
+        }
+    }
+
+    /// The master hears a status, and with it the latest state if that is another one.
+    fn hear(&mut self, key: TaskKey, status: Status, latest: Option<TaskState>) {
+        let by_status = self.version.updates_by_status();
+        let Some(task) = self.tasks.get_mut(&key) else {
+            return;
+        };
+        let before = task.state;
+        let is_health = status.reason.as_deref() == Some(HEALTH);
+        let repeats = task
+            .statuses
+            .last()
+            .is_some_and(|last| last.state == status.state);
+        task.push(status);
+        if before.is_terminal() {
+            task.state = before;
+        } else if let Some(latest) = latest {
+            task.state = latest;
+        }
+        let is_news = if by_status {
+            !repeats || is_health
+        } else {
+            task.state != before
+        };
+        if is_news {
+            self.tell_task_updated(key);
+        }
     }
 
     /// The executor that runs the task: a running one that is shared, or a new one.
@@ -171,23 +251,19 @@ impl Model {
             return false;
         }
         let agent = &self.agents[task.agent];
+        let repeats = healthy.is_some() && task.state == state;
         let status = Status {
             state,
             timestamp: round(now + agent.skew),
             message: None,
-            reason: None,
+            reason: repeats.then(|| HEALTH.to_owned()),
             source: "SOURCE_EXECUTOR",
             healthy,
-            exit: None,
-            uuid: Some(uuid()),
+            uuid: Some(uuid_bits()),
             container: task.container_status,
             unreachable_time: None,
         };
-        if matches!(agent.link, Link::Lost | Link::Gone) {
-            task.pending.push(status);
-        } else {
-            task.push(status);
-        }
+        self.report(key, status, true);
         true
     }
 
@@ -207,7 +283,7 @@ impl Model {
             .map(|executor| executor.kind)
             .unwrap_or_default();
         let agent = &self.agents[task.agent];
-        let (executor, framework) = (task.executor, task.framework.clone());
+        let executor = task.executor;
         let status = Status {
             state: death.state,
             timestamp: round(death.at.unwrap_or(now + agent.skew)),
@@ -215,26 +291,34 @@ impl Model {
             reason: death.reason.clone(),
             source: death.source,
             healthy: death.healthy,
-            exit: death.exit,
-            uuid: (death.source != "SOURCE_MASTER").then(uuid),
+            uuid: (death.source != "SOURCE_MASTER").then(uuid_bits),
             container: task.container_status && death.source != "SOURCE_MASTER",
             unreachable_time: None,
         };
-        let heard = !matches!(agent.link, Link::Lost | Link::Gone);
-        if !heard {
-            task.pending.push(status);
-        } else if death.status {
-            task.push(status);
-        } else {
+        let is_heard = agent.link == Link::Registered;
+        *self.ended.entry(death.state).or_default() += 1;
+        if is_heard && death.fast {
+            let running = Status {
+                state: TaskState::Running,
+                message: None,
+                reason: None,
+                source: "SOURCE_EXECUTOR",
+                healthy: None,
+                uuid: Some(uuid_bits()),
+                container: task.container_status,
+                ..status
+            };
+            task.push(running);
             task.state = death.state;
             task.pending.push(status);
-        }
-        *self.ended.entry(death.state).or_default() += 1;
-        let acknowledges = self
-            .framework_by_id(&framework)
-            .is_some_and(|framework| framework.acknowledges && framework.connected);
-        if heard && death.acknowledged && acknowledges && death.state.is_terminal() {
-            self.complete(key);
+            task.unacknowledged = true;
+            self.tell_task_updated(key);
+        } else if is_heard && !death.status {
+            task.state = death.state;
+            task.pending.push(status);
+            task.unacknowledged = true;
+        } else {
+            self.report(key, status, death.acknowledged);
         }
         if kind == ExecutorKind::Pod && death.siblings && death.state == TaskState::Failed {
             let siblings = self
@@ -254,23 +338,33 @@ impl Model {
         true
     }
 
-    /// Acknowledges the end of a task: what was held back shows, and it is completed.
+    /// Acknowledges the statuses of a task: what was held back shows, and it is completed
+    /// if it has ended.
     pub(crate) fn acknowledge(&mut self, key: TaskKey) -> bool {
         self.generation += 1;
         let Some(task) = self.tasks.get_mut(&key) else {
             return false;
         };
-        if task.listing != Listing::Tasks || !task.state.is_terminal() {
+        let ended = task.state.is_terminal();
+        if task.listing != Listing::Tasks
+            || !(ended || task.unacknowledged)
+            || self.agents[task.agent].link != Link::Registered
+        {
             return false;
         }
-        for status in std::mem::take(&mut task.pending) {
-            task.push(status);
+        task.unacknowledged = false;
+        let pending = std::mem::take(&mut task.pending);
+        let latest = pending.last().map(|status| status.state);
+        for status in pending {
+            self.hear(key, status, latest);
         }
-        self.complete(key);
+        if ended {
+            self.complete(key);
+        }
         true
     }
 
-    /// Acknowledges all that has ended of a framework.
+    /// Acknowledges all that waits of a framework.
     pub(crate) fn acknowledge_all(&mut self, at: usize) {
         let keys: Vec<_> = self.frameworks[at].tasks.iter().copied().collect();
         for key in keys {
@@ -362,20 +456,22 @@ impl Model {
         let now = self.now();
         let id = self.frameworks[at].id.clone();
         let keys: Vec<_> = self.frameworks[at].tasks.iter().copied().collect();
+        // Tasks of lost agents last. Those that have ended get the status too.
+        let lost = self.frameworks[at].unreachable.iter().copied();
+        let keys: Vec<_> = keys.into_iter().chain(lost).collect();
         for key in keys {
-            let death = Death::killed()
-                .alone()
-                .source("SOURCE_MASTER")
-                .reason("REASON_FRAMEWORK_REMOVED")
-                .message(format!("Framework {id} removed"));
-            self.die(key, &death);
-            if self
-                .tasks
-                .get(&key)
-                .is_some_and(|task| task.listing == Listing::Tasks)
-            {
-                self.complete(key);
+            let message = format!("Framework {id} removed");
+            let killed = master_status(
+                TaskState::Killed,
+                now,
+                "REASON_FRAMEWORK_REMOVED",
+                &message,
+                false,
+            );
+            if self.master_ends(key, killed) {
+                *self.ended.entry(TaskState::Killed).or_default() += 1;
             }
+            self.complete(key);
         }
         let executors: Vec<_> = self
             .executors
@@ -391,47 +487,72 @@ impl Model {
                 agent.torn_down.insert(id.clone());
             }
         }
-        let mut framework = self.frameworks.remove(at);
+        let framework = &mut self.frameworks[at];
         framework.torn_down = true;
         framework.connected = false;
         framework.unregistered_time = now;
+        self.tell_framework_removed(at);
+        let framework = self.frameworks.remove(at);
         self.completed_frameworks.push_back(framework);
         while self.completed_frameworks.len() > self.limits.completed_frameworks {
             self.completed_frameworks.pop_front();
         }
     }
 
+    /// The master itself ends a task, or gives it up. Returns whether it had not ended.
+    fn master_ends(&mut self, key: TaskKey, status: Status) -> bool {
+        let Some(task) = self.tasks.get_mut(&key) else {
+            return false;
+        };
+        let had_ended = task.state.is_terminal();
+        if self.shows_key(key) {
+            self.hear(key, status, None);
+        } else if let (Some(task), false) = (self.tasks.get_mut(&key), had_ended) {
+            task.push(status);
+        }
+        !had_ended
+    }
+
+    fn shows_key(&self, key: TaskKey) -> bool {
+        self.tasks.get(&key).is_some_and(|task| self.shows(task))
+    }
+
     /// The master gives an agent up.
     pub(crate) fn lose_agent(&mut self, index: usize) {
-        if !matches!(self.agents[index].link, Link::Registered | Link::Recovered) {
+        let link = self.agents[index].link;
+        if !matches!(link, Link::Registered | Link::Recovered) {
             return;
         }
         self.generation += 1;
         let now = self.now();
+        if link == Link::Recovered {
+            self.agents[index].link = Link::Vanished;
+            return;
+        }
         self.agents[index].link = Link::Lost;
+        let unreachable = self.version.has_unreachable();
         for (key, aware) in self.tasks_of(index) {
+            let Some(task) = self.tasks.get_mut(&key) else {
+                continue;
+            };
+            let had_ended = task.state.is_terminal();
+            task.before_loss = Some((task.state, task.statuses.len()));
             let state = if aware {
                 TaskState::Unreachable
             } else {
                 TaskState::Lost
             };
-            let unreachable = self.version.has_unreachable();
-            let Some(task) = self.tasks.get_mut(&key) else {
-                continue;
-            };
-            if task.state.is_terminal() {
-                self.list(key, Listing::Completed);
-                continue;
-            }
-            task.before_loss = Some((task.state, task.statuses.len()));
-            task.push(master_status(
+            let status = master_status(
                 state,
                 now,
                 "REASON_AGENT_REMOVED",
                 "health check timed out",
                 unreachable,
-            ));
-            *self.ended.entry(state).or_default() += 1;
+            );
+            self.hear(key, status, None);
+            if !had_ended {
+                *self.ended.entry(state).or_default() += 1;
+            }
             self.list(
                 key,
                 if unreachable {
@@ -443,51 +564,89 @@ impl Model {
         }
     }
 
+    /// An agent leaves in order; its tasks have ended for the master.
+    pub(crate) fn unregister_agent(&mut self, index: usize) {
+        if self.agents[index].link != Link::Registered {
+            return;
+        }
+        self.generation += 1;
+        let now = self.now();
+        let hostname = &self.agents[index].hostname;
+        let message = format!("Agent {hostname} removed: the agent unregistered");
+        for (key, _) in self.tasks_of(index) {
+            let reason = "REASON_AGENT_REMOVED";
+            let status = master_status(TaskState::Lost, now, reason, &message, false);
+            if self.master_ends(key, status) {
+                *self.ended.entry(TaskState::Lost).or_default() += 1;
+            }
+            self.complete(key);
+        }
+        self.agents[index].link = Link::Unregistered;
+        self.tell_agent_removed(index);
+    }
+
     /// An operator marks an agent as gone for good.
     pub(crate) fn mark_gone(&mut self, index: usize) {
         self.generation += 1;
         let now = self.now();
-        self.agents[index].link = Link::Gone;
-        for (key, aware) in self.tasks_of(index) {
-            let state = if aware {
-                TaskState::GoneByOperator
-            } else {
-                TaskState::Lost
-            };
-            let Some(task) = self.tasks.get_mut(&key) else {
-                continue;
-            };
-            if !task.state.is_terminal() {
-                task.push(master_status(
-                    state,
-                    now,
-                    "REASON_AGENT_REMOVED_BY_OPERATOR",
-                    "Agent has been marked gone",
-                    false,
-                ));
-                *self.ended.entry(state).or_default() += 1;
-            }
-            self.complete(key);
-        }
         let unreachable: Vec<_> = self
             .tasks
             .values()
             .filter(|task| task.agent == index && task.listing == Listing::Unreachable)
             .map(|task| task.key)
             .collect();
+        for (key, aware) in self.tasks_of(index) {
+            let (state, reason) = if aware {
+                (
+                    TaskState::GoneByOperator,
+                    "REASON_AGENT_REMOVED_BY_OPERATOR",
+                )
+            } else {
+                (TaskState::Lost, "REASON_AGENT_REMOVED")
+            };
+            let message = "Agent has been marked gone";
+            let status = master_status(state, now, reason, message, false);
+            if self.master_ends(key, status) {
+                *self.ended.entry(state).or_default() += 1;
+            }
+            if aware || !self.version.has_unreachable() {
+                self.complete(key);
+            } else {
+                self.list(key, Listing::Unreachable);
+            }
+        }
         for key in unreachable {
             self.complete(key);
         }
+        self.agents[index].link = Link::Gone;
     }
 
-    /// A lost agent is back, with its tasks and what happened to them meanwhile.
+    /// An agent is back, with its tasks and what happened to them meanwhile. One that is
+    /// gone stays so.
     pub(crate) fn return_agent(&mut self, index: usize) {
+        self.come_back(index, false);
+    }
+
+    /// With `archives`, completed tasks come back also of frameworks that are not there.
+    fn come_back(&mut self, index: usize, archives: bool) {
         self.generation += 1;
         let now = self.now();
-        if std::mem::replace(&mut self.agents[index].link, Link::Registered) != Link::Lost {
+        let agent = &mut self.agents[index];
+        let link = agent.link;
+        if matches!(link, Link::Registered | Link::Gone) {
             return;
         }
-        self.agents[index].registered_time = now;
+        agent.link = Link::Registered;
+        agent.registered_time = now;
+        match link {
+            Link::Lost => self.take_back(index),
+            Link::Recovered | Link::Vanished => self.meet(index, archives),
+            _ => self.tell_agent_added(index),
+        }
+    }
+
+    /// The master that gave an agent up has it back.
+    fn take_back(&mut self, index: usize) {
         let mut back: Vec<_> = self
             .tasks
             .values()
@@ -495,8 +654,8 @@ impl Model {
             .map(|task| task.key)
             .collect();
         back.sort_unstable();
-        for key in back {
-            let Some(task) = self.tasks.get_mut(&key) else {
+        for key in &back {
+            let Some(task) = self.tasks.get_mut(key) else {
                 continue;
             };
             let Some((state, statuses)) = task.before_loss.take() else {
@@ -505,7 +664,7 @@ impl Model {
             let pending = std::mem::take(&mut task.pending);
             if !self.version.has_unreachable() {
                 // Before 1.2 the agent was told to end them; they stay lost.
-                self.complete(key);
+                self.complete(*key);
                 continue;
             }
             task.statuses.truncate(statuses);
@@ -513,23 +672,127 @@ impl Model {
             for status in pending {
                 task.push(status);
             }
-            let (ended, framework) = (task.state.is_terminal(), task.framework.clone());
-            self.list(key, Listing::Tasks);
-            let acknowledges = self.framework_by_id(&framework).is_some_and(|framework| {
-                framework.torn_down || framework.acknowledges && framework.connected
-            });
-            if ended && acknowledges {
-                self.complete(key);
+            self.list(*key, Listing::Tasks);
+            self.tell_task_added(*key);
+        }
+        self.tell_agent_added(index);
+        for key in back {
+            self.complete_if_answered(key);
+        }
+    }
+
+    /// A new leader meets an agent: it learns of its tasks, and of frameworks that are
+    /// not back yet. The agent's archive holds completed tasks too, but they are taken
+    /// only for frameworks that are back.
+    fn meet(&mut self, index: usize, archives: bool) {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (at, framework) in self.frameworks.iter().enumerate() {
+            let on_agent =
+                |key: &&TaskKey| self.tasks.get(key).is_some_and(|task| task.agent == index);
+            let keys: Vec<_> = framework.tasks.iter().filter(on_agent).copied().collect();
+            if framework.known() {
+                before.extend(keys);
+            } else if !keys.is_empty() {
+                after.push((at, keys));
             }
         }
+        for key in &before {
+            self.tell_task_added(*key);
+        }
+        self.tell_agent_added(index);
+        for (at, keys) in after {
+            self.frameworks[at].recovered = true;
+            if self.version.announces_recovered() {
+                self.tell_framework_added(at);
+            }
+            for key in keys {
+                self.tell_task_added(key);
+            }
+        }
+        for at in 0..self.frameworks.len() {
+            if archives || self.frameworks[at].registered {
+                continue;
+            }
+            let completed = std::mem::take(&mut self.frameworks[at].completed);
+            for key in completed {
+                match self.tasks.get_mut(&key) {
+                    Some(task) if task.agent == index => task.listing = Listing::Evicted,
+                    _ => self.frameworks[at].completed.push_back(key),
+                }
+            }
+        }
+        for key in before {
+            self.complete_if_answered(key);
+        }
+    }
+
+    /// Completes a task that has ended if its scheduler is there to acknowledge it.
+    fn complete_if_answered(&mut self, key: TaskKey) {
+        let Some(task) = self.tasks.get(&key) else {
+            return;
+        };
+        let ended = task.state.is_terminal() && task.listing == Listing::Tasks;
+        let framework = task.framework.clone();
+        let answers = self
+            .framework_by_id(&framework)
+            .is_some_and(|framework| framework.torn_down || framework.answers());
+        if ended && answers {
+            self.complete(key);
+        }
+    }
+
+    /// A framework is with the leader, again or for the first time after a failover.
+    pub(crate) fn register(&mut self, at: usize) {
+        let framework = &mut self.frameworks[at];
+        if std::mem::replace(&mut framework.registered, true) {
+            return;
+        }
+        self.generation += 1;
+        if !framework.recovered {
+            // It has an id of the old leader, so it counts as recovered for a moment.
+            (framework.registered, framework.recovered) = (false, true);
+            if self.version.announces_recovered() {
+                self.tell_framework_added(at);
+            }
+        }
+        let framework = &mut self.frameworks[at];
+        (framework.registered, framework.recovered) = (true, false);
+        self.tell_framework_updated(at);
+    }
+
+    /// The scheduler of a framework subscribes again.
+    pub(crate) fn reconnect(&mut self, at: usize) {
+        self.generation += 1;
+        let framework = &mut self.frameworks[at];
+        framework.connected = true;
+        framework.acknowledges = true;
+        if framework.registered {
+            self.tell_framework_updated(at);
+        } else {
+            self.register(at);
+        }
+        self.acknowledge_all(at);
     }
 
     /// Another master takes over. It knows the agents from the registry; unless `whole`,
     /// they and the frameworks have yet to come back.
     pub(crate) fn fail_over(&mut self, to: usize, whole: bool) {
         self.generation += 1;
+        self.streams.end(End::Close);
         self.leader = Leader::Master(to);
         self.masters[to].elected_time = self.now();
+        for framework in self
+            .completed_frameworks
+            .iter_mut()
+            .filter(|one| !whole && !one.forgotten)
+        {
+            framework.forgotten = true;
+            for key in &framework.completed {
+                if let Some(task) = self.tasks.get_mut(key) {
+                    task.listing = Listing::Evicted;
+                }
+            }
+        }
         for at in 0..self.frameworks.len() {
             // A new master does not know what the old one gave up.
             for key in std::mem::take(&mut self.frameworks[at].unreachable) {
@@ -538,6 +801,7 @@ impl Model {
                 }
             }
             self.frameworks[at].registered = whole;
+            self.frameworks[at].recovered = false;
         }
         for agent in &mut self.agents {
             if matches!(agent.link, Link::Registered | Link::Recovered) {
@@ -546,6 +810,28 @@ impl Model {
                 } else {
                     Link::Recovered
                 };
+            }
+        }
+    }
+
+    /// Nobody leads any more, or nobody can be found who does.
+    pub(crate) fn lose_leader(&mut self, leader: Leader) {
+        self.generation += 1;
+        self.streams.end(End::Close);
+        self.leader = leader;
+    }
+
+    /// All agents that are not lost come back to the leader, then the frameworks.
+    pub(crate) fn settle(&mut self) {
+        for index in 0..self.agents.len() {
+            if self.agents[index].link == Link::Recovered {
+                self.come_back(index, true);
+            }
+        }
+        for at in 0..self.frameworks.len() {
+            self.register(at);
+            if self.frameworks[at].answers() {
+                self.acknowledge_all(at);
             }
         }
     }
@@ -603,7 +889,6 @@ fn master_status(
         reason: Some(reason.to_owned()),
         source: "SOURCE_MASTER",
         healthy: None,
-        exit: None,
         uuid: None,
         container: false,
         unreachable_time: unreachable.then_some(now),

@@ -2,17 +2,19 @@
 //! the way it is rendered.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::content::LogContent;
 use super::spec::{ExecutorKind, Image, Label, TaskState};
+use super::stream::Streams;
 use super::version::MesosVersion;
 use crate::http::wall_clock;
 
 pub(crate) type TaskKey = u64;
 pub(crate) type ExecutorKey = u64;
 
-/// Sizes of the rings in which what has ended is kept.
+/// Sizes of the rings in which what has ended is kept, and how many may listen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) completed_tasks: usize,
@@ -20,6 +22,7 @@ pub(crate) struct Limits {
     pub(crate) completed_frameworks: usize,
     pub(crate) completed_executors: usize,
     pub(crate) executor_tasks: usize,
+    pub(crate) streams: usize,
 }
 
 impl Default for Limits {
@@ -30,6 +33,7 @@ impl Default for Limits {
             completed_frameworks: 50,
             completed_executors: 150,
             executor_tasks: 200,
+            streams: 1000,
         }
     }
 }
@@ -78,7 +82,11 @@ pub(crate) enum Link {
     /// Known from the registry after a failover, not yet back.
     Recovered,
     Lost,
+    /// Lost before it was back after a failover: its tasks are not known.
+    Vanished,
     Gone,
+    /// Left in order.
+    Unregistered,
 }
 
 #[derive(Debug)]
@@ -112,11 +120,31 @@ pub(crate) struct Framework {
     pub(crate) acknowledges: bool,
     pub(crate) partition_aware: bool,
     pub(crate) torn_down: bool,
+    /// Ended before the leader led, which knows nothing of it.
+    pub(crate) forgotten: bool,
     /// Whether it is back after a failover.
     pub(crate) registered: bool,
+    /// Not back yet, but known from agents that are.
+    pub(crate) recovered: bool,
     pub(crate) tasks: BTreeSet<TaskKey>,
     pub(crate) unreachable: VecDeque<TaskKey>,
     pub(crate) completed: VecDeque<TaskKey>,
+}
+
+impl Framework {
+    /// Whether the leading master knows it.
+    pub(crate) fn known(&self) -> bool {
+        self.registered || self.recovered
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.registered && self.connected
+    }
+
+    /// Whether the scheduler takes statuses and says so.
+    pub(crate) fn answers(&self) -> bool {
+        self.is_connected() && self.acknowledges
+    }
 }
 
 #[derive(Debug)]
@@ -152,10 +180,6 @@ pub enum Listing {
 }
 
 #[derive(Debug, Clone)]
-#[expect(
-    dead_code,
-    reason = "kept for the operator API, which sends what the state leaves out"
-)]
 pub(crate) struct Status {
     pub(crate) state: TaskState,
     pub(crate) timestamp: f64,
@@ -163,9 +187,8 @@ pub(crate) struct Status {
     pub(crate) reason: Option<String>,
     pub(crate) source: &'static str,
     pub(crate) healthy: Option<bool>,
-    pub(crate) exit: Option<i32>,
     /// Absent in statuses a master made.
-    pub(crate) uuid: Option<String>,
+    pub(crate) uuid: Option<u128>,
     /// Whether it names the container of the task.
     pub(crate) container: bool,
     pub(crate) unreachable_time: Option<f64>,
@@ -193,6 +216,12 @@ pub(crate) struct Task {
     /// Statuses of the agent that the master has not heard, or hears only after an
     /// acknowledgement.
     pub(crate) pending: Vec<Status>,
+    /// The last status the master heard waits for the scheduler.
+    pub(crate) unacknowledged: bool,
+    /// What the executor adds to its statuses.
+    pub(crate) data: Option<Arc<[u8]>>,
+    /// Resources, discovery and checks of a big task.
+    pub(crate) rich: bool,
     /// State and number of statuses before the agent was lost.
     pub(crate) before_loss: Option<(TaskState, usize)>,
     /// The files of a nested container.
@@ -259,6 +288,7 @@ pub(crate) struct Model {
     /// Some text holds bytes that are no UTF-8.
     pub(crate) raw_bytes: bool,
     pub(crate) sandboxes_denied: bool,
+    pub(crate) streams: Streams,
     /// Grows with every change.
     pub(crate) generation: u64,
 }
@@ -286,6 +316,7 @@ impl Model {
             time: None,
             raw_bytes: false,
             sandboxes_denied: false,
+            streams: Streams::new(limits.streams.max(1)),
             generation: 0,
         }
     }
@@ -360,12 +391,33 @@ impl Model {
             acknowledges: true,
             partition_aware: false,
             torn_down: false,
+            forgotten: false,
             registered: true,
+            recovered: false,
             tasks: BTreeSet::new(),
             unreachable: VecDeque::new(),
             completed: VecDeque::new(),
         });
-        self.frameworks.len() - 1
+        let at = self.frameworks.len() - 1;
+        self.generation += 1;
+        self.tell_framework_added(at);
+        at
+    }
+
+    /// Whether the leading master knows a task: a new one learns of the tasks of an agent
+    /// when the agent is back.
+    pub(crate) fn shows(&self, task: &Task) -> bool {
+        !matches!(
+            self.agents[task.agent].link,
+            Link::Recovered | Link::Vanished
+        )
+    }
+
+    /// The frameworks that ended under the leading master.
+    pub(crate) fn completed(&self) -> impl Iterator<Item = &Framework> {
+        self.completed_frameworks
+            .iter()
+            .filter(|framework| !framework.forgotten)
     }
 
     pub(crate) fn framework_by_id(&mut self, id: &str) -> Option<&mut Framework> {
@@ -401,16 +453,20 @@ pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1e5).round() / 1e5
 }
 
+/// The bits of a random UUID of version 4.
+pub(crate) fn uuid_bits() -> u128 {
+    fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | 4 << 76 | 2 << 62
+}
+
 /// A random id in the form of a UUID of version 4.
 pub(crate) fn uuid() -> String {
-    let bits = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | 4 << 76 | 2 << 62;
-    let hex = format!("{bits:032x}");
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    let bits = uuid_bits();
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        bits >> 96,
+        bits >> 80 & 0xffff,
+        bits >> 64 & 0xffff,
+        bits >> 48 & 0xffff,
+        bits & 0xffff_ffff_ffff
+    )
 }

@@ -1,33 +1,35 @@
 //! What masters and agents answer.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::auth::Auth;
+use super::corruption::Corruption;
 use super::model::{Leader, Model, RedirectStyle};
+use super::page::{Page, Pages};
 use super::render;
 use super::sandbox::{self, Node};
-use crate::http::{Action, Reply, Request, lock};
+use crate::http::{Action, Delivery, Reply, Request, lock};
 
 /// The most bytes one `/files/read` returns: 16 pages.
 const READ_AT_MOST: u64 = 64 * 1024;
-
-/// A rendered state and the generation of the model it shows.
-type Rendered = (u64, Arc<[u8]>);
 
 /// The model with all that its servers share. No lock is held over an await.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) model: Mutex<Model>,
     pub(crate) master_auth: Mutex<Option<Auth>>,
+    /// Of the operator API; without it that of masters counts.
+    pub(crate) operator_auth: Mutex<Option<Auth>>,
     pub(crate) agent_auth: Mutex<Option<Auth>>,
-    rendered: Mutex<HashMap<(Role, usize), Rendered>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Role {
-    Master,
-    Agent,
+    pub(crate) operator_api: bool,
+    pub(crate) gzip: bool,
+    pub(crate) heartbeat: Duration,
+    /// Bytes and pauses in which states and snapshots are sent.
+    pub(crate) drip: Mutex<Option<(usize, Duration)>>,
+    pub(crate) corruptions: Mutex<VecDeque<Corruption>>,
+    pub(crate) pages: Pages,
 }
 
 fn json_bytes(bytes: impl Into<crate::http::Body>) -> Reply {
@@ -37,38 +39,34 @@ fn json_bytes(bytes: impl Into<crate::http::Body>) -> Reply {
 }
 
 impl Shared {
-    pub(crate) fn new(model: Model, master_auth: Option<Auth>, agent_auth: Option<Auth>) -> Self {
-        Self {
-            model: Mutex::new(model),
-            master_auth: Mutex::new(master_auth),
-            agent_auth: Mutex::new(agent_auth),
-            rendered: Mutex::default(),
+    /// Answers a page: corrupted if that is due, compressed if the client takes it.
+    pub(crate) fn page(&self, page: Page, request: &Request) -> Action {
+        let rendered = self.pages.get(&lock(&self.model), page);
+        let of_agent = matches!(page, Page::Agent(_));
+        if !of_agent && let Some(corruption) = lock(&self.corruptions).pop_front() {
+            return corruption.answer(&rendered.plain);
+        }
+        let plain = Arc::clone(&rendered.plain);
+        let gzip = (self.gzip && accepts_gzip(request)).then(|| self.pages.gzip(rendered));
+        let mut reply = match gzip.flatten() {
+            Some(gzip) => json_bytes(gzip).header("Content-Encoding", "gzip"),
+            None => json_bytes(plain),
+        };
+        if !of_agent && let Some((bytes, every)) = *lock(&self.drip) {
+            reply = reply.delivery(Delivery::new().drip(bytes, every));
+        }
+        reply.into()
+    }
+
+    /// Answers a small thing: corrupted if that is due.
+    pub(crate) fn plain(&self, json: Vec<u8>) -> Action {
+        match lock(&self.corruptions).pop_front() {
+            Some(corruption) => corruption.answer(&json),
+            None => json_bytes(json).into(),
         }
     }
 
-    /// A state, rendered again only if something changed.
-    fn state(&self, role: Role, index: usize) -> Reply {
-        let model = lock(&self.model);
-        let mut rendered = lock(&self.rendered);
-        let fresh = rendered
-            .get(&(role, index))
-            .filter(|(generation, _)| *generation == model.generation);
-        let bytes = match fresh {
-            Some((_, bytes)) => Arc::clone(bytes),
-            None => {
-                let bytes: Arc<[u8]> = match role {
-                    Role::Master => render::master_state(&model, index),
-                    Role::Agent => render::agent_state(&model, index),
-                }
-                .into();
-                rendered.insert((role, index), (model.generation, Arc::clone(&bytes)));
-                bytes
-            }
-        };
-        json_bytes(bytes)
-    }
-
-    pub(crate) fn master(&self, index: usize, request: &Request) -> Action {
+    pub(crate) fn master(self: &Arc<Self>, index: usize, request: &Request) -> Action {
         let path = request.path();
         let path = match path.strip_prefix("/master") {
             Some(rest) if rest.starts_with('/') => rest,
@@ -79,7 +77,21 @@ impl Shared {
             "/health" => Reply::new(200),
             "/version" => Reply::json(200, &render::version(&lock(&self.model))),
             "/redirect" => self.redirect(index, request, true),
-            "/api/v1" => Reply::text(404, "The operator API is off\n"),
+            "/api/v1" if self.operator_api && version.has_operator_api() => {
+                let own = lock(&self.operator_auth).is_some();
+                let auth = if own {
+                    &self.operator_auth
+                } else {
+                    &self.master_auth
+                };
+                if let Some(refusal) = refused(auth, request, "mesos-master-readwrite") {
+                    refusal
+                } else if lock(&self.model).leader != Leader::Master(index) {
+                    self.redirect(index, request, false)
+                } else {
+                    return self.call(index, request);
+                }
+            }
             "/state" if !version.has_plain_paths() => Reply::new(404),
             "/state.json" if !version.has_json_paths() => Reply::new(404),
             "/state" | "/state.json" | "/flags" | "/metrics/snapshot" => {
@@ -95,7 +107,7 @@ impl Shared {
                 } else if version.redirects() && lock(&self.model).leader != Leader::Master(index) {
                     self.redirect(index, request, false)
                 } else {
-                    self.state(Role::Master, index)
+                    return self.page(Page::Master(index), request);
                 }
             }
             _ => Reply::new(404),
@@ -103,7 +115,7 @@ impl Shared {
         reply.into()
     }
 
-    fn redirect(&self, index: usize, request: &Request, base: bool) -> Reply {
+    pub(crate) fn redirect(&self, index: usize, request: &Request, base: bool) -> Reply {
         let model = lock(&self.model);
         let target = match model.leader {
             Leader::Nobody => return Reply::text(503, "No leader elected"),
@@ -147,7 +159,7 @@ impl Shared {
             "/files/browse" => self.file(index, request, browse),
             "/files/read" => self.file(index, request, read),
             "/files/download" => self.file(index, request, download),
-            _ => self.state(Role::Agent, index),
+            _ => return self.page(Page::Agent(index), request),
         }
         .into()
     }
@@ -174,6 +186,15 @@ impl Shared {
             None => Reply::new(404),
         }
     }
+}
+
+fn accepts_gzip(request: &Request) -> bool {
+    request.header("Accept-Encoding").is_some_and(|codings| {
+        codings.split(',').any(|coding| {
+            let coding = coding.trim();
+            coding.eq_ignore_ascii_case("gzip") || coding.to_lowercase().starts_with("gzip;q=1")
+        })
+    })
 }
 
 fn refused(auth: &Mutex<Option<Auth>>, request: &Request, realm: &str) -> Option<Reply> {

@@ -39,6 +39,51 @@ impl MesosVersion {
         self.at_least(1, 0)
     }
 
+    /// Masters have the operator API (1.0).
+    pub(crate) fn has_operator_api(self) -> bool {
+        self.at_least(1, 0)
+    }
+
+    /// Updates in the stream carry the status, agents have events, executors a type
+    /// (1.1).
+    pub(crate) fn has_agent_events(self) -> bool {
+        self.at_least(1, 1)
+    }
+
+    /// Frameworks have events (1.4).
+    pub(crate) fn has_framework_events(self) -> bool {
+        self.at_least(1, 4)
+    }
+
+    /// Streams have heartbeats (1.5).
+    pub(crate) fn has_heartbeats(self) -> bool {
+        self.at_least(1, 5)
+    }
+
+    /// JSON of the operator API writes a slash as `\/` (until 1.5).
+    pub(crate) fn escapes_slashes(self) -> bool {
+        !self.at_least(1, 6)
+    }
+
+    /// An update is sent when its status is new, not when the state of the task is
+    /// (1.7).
+    pub(crate) fn updates_by_status(self) -> bool {
+        self.at_least(1, 7)
+    }
+
+    /// Frameworks that a new leader learns of from agents are announced (1.7.3, 1.8.2
+    /// and 1.9).
+    pub(crate) fn announces_recovered(self) -> bool {
+        self.at_least(1, 9)
+            || (self.major == 1 && self.minor == 8 && self.patch >= 2)
+            || (self.major == 1 && self.minor == 7 && self.patch >= 3)
+    }
+
+    /// Answers of the operator API have their lists also when they are empty (1.10).
+    pub(crate) fn writes_empty_lists(self) -> bool {
+        self.at_least(1, 10)
+    }
+
     /// The master's state has `leader_info` (1.1).
     pub(crate) fn has_leader_info(self) -> bool {
         self.at_least(1, 1)

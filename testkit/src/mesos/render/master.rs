@@ -148,7 +148,7 @@ pub(crate) fn master_state(model: &Model, index: usize) -> Vec<u8> {
             model
                 .frameworks
                 .iter()
-                .filter(|framework| framework.registered)
+                .filter(|framework| framework.known())
                 .map(|f| framework(model, f))
                 .collect()
         } else {
@@ -156,8 +156,7 @@ pub(crate) fn master_state(model: &Model, index: usize) -> Vec<u8> {
         },
         completed_frameworks: if leads {
             model
-                .completed_frameworks
-                .iter()
+                .completed()
                 .map(|f| framework(model, f))
                 .collect()
         } else {
@@ -188,7 +187,7 @@ fn framework<'a>(model: &'a Model, framework: &'a Framework) -> FrameworkView<'a
     // A new leader sees the tasks of an agent when the agent is back.
     let tasks = |keys: &mut dyn Iterator<Item = &TaskKey>| -> Vec<_> {
         keys.filter_map(|key| model.tasks.get(key))
-            .filter(|task| model.agents[task.agent].link != Link::Recovered)
+            .filter(|task| model.shows(task))
             .map(|task| TaskView::new(model, task))
             .collect()
     };
@@ -212,9 +211,9 @@ fn framework<'a>(model: &'a Model, framework: &'a Framework) -> FrameworkView<'a
         },
         hostname: "127.0.0.1",
         webui_url: "",
-        active: framework.connected,
-        connected: framework.connected,
-        recovered: false,
+        active: framework.is_connected(),
+        connected: framework.is_connected(),
+        recovered: framework.recovered,
         user: "root",
         failover_timeout: 604_800.0,
         checkpoint: true,
@@ -258,7 +257,7 @@ fn executor_view<'a>(model: &'a Model, executor: &'a Executor) -> ExecutorView<'
     }
 }
 
-fn flag_values(model: &Model, index: usize) -> BTreeMap<&'static str, String> {
+pub(super) fn flag_values(model: &Model, index: usize) -> BTreeMap<&'static str, String> {
     let limits = model.limits;
     let mut flags = BTreeMap::from([
         (

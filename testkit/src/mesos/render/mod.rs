@@ -1,12 +1,17 @@
-//! The model as JSON of the v0 API, in the dialect of the cluster's version.
+//! The model as JSON in the dialect of the cluster's version: here that of the v0 API,
+//! in `operator` that of the operator API.
 
 mod agent;
+mod json;
 mod master;
+pub(crate) mod operator;
+mod rich;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use agent::agent_state;
+use master::flag_values;
 pub(crate) use master::{flags, master_state, metrics, version};
 
 use serde::Serialize;

@@ -1,8 +1,9 @@
 use serde::Serialize;
+use serde_json::Value;
 
 use super::super::model::{Model, Status, Task};
 use super::super::spec::{ExecutorKind, Image};
-use super::{LabelView, Resources, labels};
+use super::{LabelView, Resources, labels, rich};
 
 #[derive(Serialize)]
 pub(super) struct TaskView<'a> {
@@ -12,16 +13,27 @@ pub(super) struct TaskView<'a> {
     executor_id: &'a str,
     slave_id: &'a str,
     state: &'static str,
-    resources: Resources,
+    resources: TaskResources,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     statuses: Vec<StatusView<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<LabelView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    discovery: Option<&'static Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<ContainerView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_check: Option<&'static Value>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum TaskResources {
+    Plain(Resources),
+    Rich(&'static Value),
 }
 
 #[derive(Serialize)]
@@ -73,6 +85,10 @@ struct DockerView<'a> {
     image: &'a str,
     network: &'static str,
     privileged: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port_mappings: Option<&'static Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'static Value>,
 }
 
 #[derive(Serialize)]
@@ -107,12 +123,18 @@ impl<'a> TaskView<'a> {
             executor_id: own.map_or("", |executor| &executor.id),
             slave_id: &model.agents[task.agent].id,
             state: task.state.as_str(),
-            resources: Resources::new(task.cpus, task.mem),
+            resources: if task.rich {
+                TaskResources::Rich(&rich::RESOURCES)
+            } else {
+                TaskResources::Plain(Resources::new(task.cpus, task.mem))
+            },
             role: model.version.has_unreachable().then_some("*"),
             statuses: statuses(model, task, &task.statuses),
             labels: labels(&task.labels),
+            discovery: task.rich.then(|| &*rich::DISCOVERY),
             user: task.user.as_deref(),
-            container: task.image.as_ref().map(container),
+            container: task.image.as_ref().map(|image| container(image, task.rich)),
+            health_check: task.rich.then(|| &*rich::CHECK),
         }
     }
 
@@ -169,7 +191,7 @@ fn container_id(chain: &[String]) -> Option<ContainerId<'_>> {
     })
 }
 
-fn container(image: &Image) -> ContainerView<'_> {
+fn container(image: &Image, big: bool) -> ContainerView<'_> {
     let (docker, appc, name) = match image {
         Image::Docker(image) => {
             return ContainerView {
@@ -178,6 +200,8 @@ fn container(image: &Image) -> ContainerView<'_> {
                     image,
                     network: "BRIDGE",
                     privileged: false,
+                    port_mappings: big.then(|| &*rich::MAPPINGS),
+                    parameters: big.then(|| &*rich::PARAMETERS),
                 }),
                 mesos: None,
             };

@@ -1,373 +1,286 @@
-//! The JSON of `/state`, read with patience: what is missing, `null` or of another type
-//! than expected counts as absent, an element of a list that cannot be read costs only
-//! itself, but text that is not JSON to its very end is an error.
+//! The JSON of `/state`, read as it comes and with patience: what is missing, `null` or of
+//! another type than expected counts as absent, an element of a list that cannot be read
+//! costs only itself, but text that is not JSON to its very end is an error.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+use super::{
+    Agent, Executor, Filter, Snapshot, Task, lenient,
+    task::{Shelf, Sieve},
 };
-use serde_json::value::RawValue;
+use crate::json::{Choice, Kind, Malformed, Visit, Walker, pick};
 
-use super::lenient::{Labels, List, Number, Object, Raws, Text, element, read, required_list};
-use super::{Agent, Executor, Seconds, Snapshot, Status, Task, is_alive};
-
-/// Reads a master's state. Of the tasks that have ended or are unreachable only those
-/// whose state is wanted are read whole.
+/// Reads a master's state that is at hand as a whole.
+#[cfg(test)]
 pub(crate) fn snapshot(
     body: &[u8],
-    is_wanted: impl Fn(&str) -> bool,
-) -> Result<Snapshot, serde_json::Error> {
-    read(body, |text| of_text(text, &is_wanted))
+    may_want: impl Fn(&str) -> bool,
+) -> Result<Snapshot, Malformed> {
+    let mut reader = StateReader::new(may_want);
+    reader.feed(body)?;
+    reader.finish()
 }
 
-fn of_text(text: &str, is_wanted: &impl Fn(&str) -> bool) -> Result<Snapshot, serde_json::Error> {
-    let state: StateJson<'_> = serde_json::from_str(text)?;
-    let frameworks = state
-        .frameworks
-        .ok_or_else(|| serde_json::Error::custom("no list of frameworks"))?;
-    let mut out = Snapshot {
-        version: state.version.into(),
-        pid: state.pid.into(),
-        leader: state.leader.into(),
-        settling: !state.recovered_slaves.0.is_empty(),
-        ..Snapshot::default()
-    };
-    for agent in state.slaves.0.iter().chain(&state.recovered_slaves.0) {
-        let Some(agent) = element::<AgentJson<'_>>(agent).filter(|a| !a.id.is_empty()) else {
-            continue;
+/// Reads a master's state. Of the tasks that have ended or are unreachable only those whose
+/// state may be wanted are read whole.
+#[derive(Debug)]
+pub(crate) struct StateReader<F: Filter>(Walker<Reading<F>>);
+
+impl<F: Filter> StateReader<F> {
+    pub(crate) fn new(filter: F) -> Self {
+        let reading = Reading {
+            out: Snapshot::default(),
+            sieve: Sieve::new(filter, "id"),
+            seen: 0,
+            has_frameworks: false,
+            framework: Framework::default(),
+            halves: Default::default(),
         };
-        out.agents.push(Agent {
-            id: agent.id.into(),
-            hostname: agent.hostname.into(),
-            pid: agent.pid.into(),
-            port: agent.port.port(),
-        });
+        Self(Walker::new(reading, Place::Outside))
     }
-    for framework in frameworks
-        .items
-        .into_iter()
-        .chain(state.completed_frameworks.items)
-    {
-        let id: Arc<str> = framework.id.0.as_ref().into();
-        let name: Arc<str> = framework.name.0.as_ref().into();
-        for executor in framework.executors.parse::<ExecutorJson<'_>>() {
-            let own = if executor.executor_id.is_empty() {
-                executor.id
+
+    /// Reads on.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        self.0.feed(bytes)
+    }
+
+    /// To be called at the end of the text.
+    pub(crate) fn finish(self) -> Result<Snapshot, Malformed> {
+        let reading = self.0.finish()?;
+        if !reading.has_frameworks {
+            return Err(Malformed::whole("no list of frameworks"));
+        }
+        let mut out = reading.out;
+        out.skipped = reading.sieve.skipped;
+        for half in reading.halves {
+            out.agents.extend(half.agents);
+            out.executors.extend(half.executors);
+            out.tasks.extend(half.tasks);
+        }
+        Ok(out)
+    }
+}
+
+#[derive(Debug)]
+struct Reading<F> {
+    out: Snapshot,
+    sieve: Sieve<F>,
+    /// The keys of the state that came.
+    seen: u8,
+    has_frameworks: bool,
+    framework: Framework,
+    /// What is present, and what has gone: agents that recover and frameworks that have
+    /// ended. They may come in any order.
+    halves: [Found; 2],
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    agents: Vec<Agent>,
+    executors: Vec<Executor>,
+    tasks: Vec<Task>,
+}
+
+/// The framework that is read. Its name may come after its tasks.
+#[derive(Debug, Default)]
+struct Framework {
+    seen: u8,
+    id: String,
+    name: String,
+    executors: Vec<Executor>,
+}
+
+/// Present or gone.
+type Half = usize;
+const PRESENT: Half = 0;
+const GONE: Half = 1;
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Outside,
+    State,
+    Version,
+    Pid,
+    Leader,
+    Agents(Half),
+    Agent(Half),
+    Frameworks(Half),
+    Framework(Half),
+    Id,
+    Name,
+    Executors,
+    Executor,
+    Tasks(Shelf),
+    Task(Shelf),
+}
+
+impl<F: Filter> Visit for Reading<F> {
+    type Place = Place;
+
+    fn begin(&mut self, within: Place, key: &[u8], kind: Kind) -> Choice<Place> {
+        match (within, kind) {
+            (Place::Outside, Kind::Object) => Choice::Enter(Place::State),
+            (Place::Outside, _) => Choice::Refuse("no object"),
+            (Place::State, _) => self.of_state(key, kind),
+            (Place::Agents(half), _) => {
+                self.out.settling |= half == GONE;
+                Choice::Take(Place::Agent(half))
+            }
+            (Place::Frameworks(half), Kind::Object) => Choice::Enter(Place::Framework(half)),
+            (Place::Framework(_), _) => self.of_framework(key, kind),
+            (Place::Executors, Kind::Object) => Choice::Take(Place::Executor),
+            (Place::Tasks(shelf), Kind::Object) => Choice::Take(Place::Task(shelf)),
+            (Place::Tasks(_), _) => {
+                self.sieve.skipped += 1;
+                Choice::Skip
+            }
+            _ => Choice::Skip,
+        }
+    }
+
+    fn take(&mut self, place: Place, raw: &[u8]) {
+        match place {
+            Place::Version => self.out.version = lenient::string(raw),
+            Place::Pid => self.out.pid = lenient::string(raw),
+            Place::Leader => self.out.leader = lenient::string(raw),
+            Place::Id => self.framework.id = lenient::string(raw),
+            Place::Name => self.framework.name = lenient::string(raw),
+            Place::Agent(half) => self.halves[half].agents.extend(agent(raw)),
+            Place::Executor => self.framework.executors.extend(executor(raw)),
+            Place::Task(shelf) => self.sieve.pass(shelf, raw),
+            _ => {}
+        }
+    }
+
+    fn too_large(&mut self, place: Place) {
+        if let Place::Task(_) = place {
+            self.sieve.skipped += 1;
+        }
+    }
+
+    fn end(&mut self, place: Place) {
+        if let Place::Framework(half) = place {
+            self.end_framework(half);
+        }
+    }
+}
+
+impl<F: Filter> Reading<F> {
+    fn of_state(&mut self, key: &[u8], kind: Kind) -> Choice<Place> {
+        let is_list = kind == Kind::List;
+        let (bit, choice) = match key {
+            b"version" => (0, Choice::Take(Place::Version)),
+            b"pid" => (1, Choice::Take(Place::Pid)),
+            b"leader" => (2, Choice::Take(Place::Leader)),
+            b"slaves" if is_list => (3, Choice::Enter(Place::Agents(PRESENT))),
+            b"slaves" => (3, Choice::Skip),
+            b"recovered_slaves" if is_list => (4, Choice::Enter(Place::Agents(GONE))),
+            b"recovered_slaves" => (4, Choice::Skip),
+            b"frameworks" if is_list => {
+                self.has_frameworks = true;
+                (5, Choice::Enter(Place::Frameworks(PRESENT)))
+            }
+            b"frameworks" => (5, Choice::Skip),
+            b"completed_frameworks" if is_list => (6, Choice::Enter(Place::Frameworks(GONE))),
+            b"completed_frameworks" => (6, Choice::Skip),
+            _ => return Choice::Skip,
+        };
+        once(&mut self.seen, bit, choice)
+    }
+
+    fn of_framework(&mut self, key: &[u8], kind: Kind) -> Choice<Place> {
+        let is_list = kind == Kind::List;
+        let list = |place| {
+            if is_list {
+                Choice::Enter(place)
             } else {
-                executor.executor_id
-            };
-            if !own.is_empty() && !executor.labels.0.is_empty() {
-                out.executors.push(Executor {
-                    framework: Arc::clone(&id),
-                    id: own.into(),
-                    labels: executor.labels.0,
-                });
+                Choice::Skip
             }
-        }
-        for list in [
-            framework.tasks,
-            framework.unreachable_tasks,
-            framework.completed_tasks,
-        ] {
-            for raw in list.0 {
-                // Tasks that are alive are the bulk of a state: at first only a look.
-                match Glance::of(raw) {
-                    Some(glance) if glance.is_whole() => {
-                        if is_alive(&glance.state.0) || !is_wanted(&glance.state.0) {
-                            continue;
-                        }
-                    }
-                    _ => {
-                        out.skipped += 1;
-                        continue;
-                    }
-                }
-                match element::<TaskJson<'_>>(raw) {
-                    Some(task) => out.tasks.push(task.into_task(&id, &name)),
-                    None => out.skipped += 1,
-                }
-            }
-        }
-    }
-    Ok(out)
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct StateJson<'a> {
-    #[serde(borrow)]
-    version: Text<'a>,
-    #[serde(borrow)]
-    pid: Text<'a>,
-    #[serde(borrow)]
-    leader: Text<'a>,
-    #[serde(borrow)]
-    slaves: Raws<'a>,
-    #[serde(borrow)]
-    recovered_slaves: Raws<'a>,
-    #[serde(borrow, deserialize_with = "required_list")]
-    frameworks: Option<List<FrameworkJson<'a>>>,
-    #[serde(borrow)]
-    completed_frameworks: List<FrameworkJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct AgentJson<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    hostname: Text<'a>,
-    #[serde(borrow)]
-    pid: Text<'a>,
-    port: Number,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FrameworkJson<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    tasks: Raws<'a>,
-    #[serde(borrow)]
-    unreachable_tasks: Raws<'a>,
-    #[serde(borrow)]
-    completed_tasks: Raws<'a>,
-    #[serde(borrow)]
-    executors: Raws<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ExecutorJson<'a> {
-    #[serde(borrow)]
-    executor_id: Text<'a>,
-    #[serde(borrow)]
-    id: Text<'a>,
-    labels: Labels,
-}
-
-/// What decides whether a task is read whole.
-#[derive(Default)]
-struct Glance<'a> {
-    id: Text<'a>,
-    state: Text<'a>,
-}
-
-impl<'a> Glance<'a> {
-    /// Looks no further than it must; nothing if it is no object.
-    fn of(raw: &'a RawValue) -> Option<Self> {
-        let mut glance = Self::default();
-        // An object that is left before its end is an error to serde.
-        let read = serde_json::Deserializer::from_str(raw.get()).deserialize_map(&mut glance);
-        (read.is_ok() || glance.is_whole()).then_some(glance)
-    }
-
-    fn is_whole(&self) -> bool {
-        !self.id.is_empty() && !self.state.is_empty()
-    }
-}
-
-impl<'de> Visitor<'de> for &mut Glance<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while let Some(key) = map.next_key::<Text<'de>>()? {
-            match key.0.as_ref() {
-                "id" => self.id = map.next_value()?,
-                "state" => self.state = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            if self.is_whole() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TaskJson<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    framework_id: Text<'a>,
-    #[serde(borrow)]
-    slave_id: Text<'a>,
-    #[serde(borrow)]
-    executor_id: Text<'a>,
-    #[serde(borrow)]
-    state: Text<'a>,
-    labels: Labels,
-    #[serde(borrow)]
-    container: Object<ContainerJson<'a>>,
-    #[serde(borrow)]
-    statuses: List<StatusJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct StatusJson<'a> {
-    #[serde(borrow)]
-    state: Text<'a>,
-    pub(super) timestamp: Number,
-    #[serde(borrow)]
-    container_status: Object<ContainerStatusJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ContainerStatusJson<'a> {
-    #[serde(borrow)]
-    container_id: Object<ContainerIdJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ContainerIdJson<'a> {
-    #[serde(borrow)]
-    value: Text<'a>,
-    #[serde(borrow)]
-    parent: Object<Box<Self>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ContainerJson<'a> {
-    #[serde(borrow)]
-    docker: Object<ImageJson<'a>>,
-    #[serde(borrow)]
-    mesos: Object<MesosJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct MesosJson<'a> {
-    #[serde(borrow)]
-    image: Object<ImagesJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ImagesJson<'a> {
-    #[serde(borrow)]
-    docker: Object<ImageJson<'a>>,
-    #[serde(borrow)]
-    appc: Object<ImageJson<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ImageJson<'a> {
-    #[serde(borrow)]
-    image: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-}
-
-impl<'a> TaskJson<'a> {
-    fn into_task(self, framework: &Arc<str>, framework_name: &Arc<str>) -> Task {
-        let containers = self.containers();
-        let image = self
-            .container
-            .0
-            .map(ContainerJson::image)
-            .unwrap_or_default();
-        let framework = if framework.is_empty() {
-            self.framework_id.0.as_ref().into()
-        } else {
-            Arc::clone(framework)
         };
-        let statuses: Vec<Status> = self
-            .statuses
-            .items
-            .into_iter()
-            .map(|s| Status {
-                state: s.state.into(),
-                time: s.timestamp.0.and_then(Seconds::new),
-            })
-            .collect();
-        Task {
-            framework,
-            framework_name: Arc::clone(framework_name),
-            id: self.id.into(),
-            name: self.name.into(),
-            agent: self.slave_id.into(),
-            executor: self.executor_id.into(),
-            state: self.state.into(),
-            labels: self.labels.0,
-            image,
-            statuses,
-            containers,
-        }
+        let (bit, choice) = match key {
+            b"id" => (0, Choice::Take(Place::Id)),
+            b"name" => (1, Choice::Take(Place::Name)),
+            b"executors" => (2, list(Place::Executors)),
+            b"tasks" => (3, list(Place::Tasks(Shelf::Current))),
+            b"unreachable_tasks" => (4, list(Place::Tasks(Shelf::Unreachable))),
+            b"completed_tasks" => (5, list(Place::Tasks(Shelf::Completed))),
+            _ => return Choice::Skip,
+        };
+        once(&mut self.framework.seen, bit, choice)
     }
 
-    /// Of the newest status that tells them: one made by a master does not.
-    fn containers(&self) -> Vec<String> {
-        for status in self.statuses.items.iter().rev() {
-            let mut chain = Vec::new();
-            let mut next = status
-                .container_status
-                .0
-                .as_ref()
-                .and_then(|c| c.container_id.0.as_ref());
-            while let Some(id) = next {
-                if id.value.is_empty() {
-                    chain.clear();
-                    break;
-                }
-                chain.push(id.value.0.as_ref().to_owned());
-                next = id.parent.0.as_deref();
-            }
-            if !chain.is_empty() {
-                chain.reverse();
-                return chain;
-            }
+    fn end_framework(&mut self, half: Half) {
+        let framework = mem::take(&mut self.framework);
+        let id: Arc<str> = framework.id.into();
+        let name: Arc<str> = framework.name.into();
+        let found = &mut self.halves[half];
+        for mut executor in framework.executors {
+            executor.framework = Arc::clone(&id);
+            found.executors.push(executor);
         }
-        Vec::new()
+        for mut task in self.sieve.take() {
+            if !id.is_empty() {
+                task.framework = Arc::clone(&id);
+            }
+            task.framework_name = Arc::clone(&name);
+            found.tasks.push(task);
+        }
+        if !id.is_empty() {
+            self.out.frameworks.insert(id, name);
+        }
     }
 }
 
-impl ContainerJson<'_> {
-    fn image(self) -> String {
-        let images = self.mesos.0.and_then(|m| m.image.0).unwrap_or_default();
-        let names = [
-            self.docker.0.map(|d| d.image),
-            images.docker.0.map(|d| d.name),
-            images.appc.0.map(|a| a.name),
-        ];
-        names
-            .into_iter()
-            .flatten()
-            .find(|n| !n.is_empty())
-            .map(String::from)
-            .unwrap_or_default()
+/// The choice for a key that may come once.
+pub(super) fn once<P>(seen: &mut u8, bit: u8, choice: Choice<P>) -> Choice<P> {
+    if *seen & 1 << bit != 0 {
+        return Choice::Refuse("a key that came before");
     }
+    *seen |= 1 << bit;
+    choice
+}
+
+fn agent(raw: &[u8]) -> Option<Agent> {
+    let [id, hostname, pid, port] = pick(raw, ["id", "hostname", "pid", "port"])?;
+    let string = |raw: Option<&[u8]>| raw.map(lenient::string).unwrap_or_default();
+    let agent = Agent {
+        id: string(id),
+        hostname: string(hostname),
+        pid: string(pid),
+        port: port.and_then(|port| lenient::number(port).port()),
+    };
+    (!agent.id.is_empty()).then_some(agent)
+}
+
+/// One that has labels or runs pods. Its framework is not known yet.
+fn executor(raw: &[u8]) -> Option<Executor> {
+    let keys = ["executor_id", "id", "slave_id", "labels", "type"];
+    let [executor_id, id, agent, labels, kind] = pick(raw, keys)?;
+    let string = |raw: Option<&[u8]>| raw.map(lenient::string).unwrap_or_default();
+    let executor = Executor {
+        id: [executor_id, id]
+            .map(string)
+            .into_iter()
+            .find(|id| !id.is_empty())?,
+        agent: string(agent),
+        labels: match labels {
+            Some(labels) => lenient::labels(labels)?,
+            None => BTreeMap::new(),
+        },
+        runs_pods: string(kind) == "DEFAULT",
+        ..Executor::default()
+    };
+    executor.is_of_interest().then_some(executor)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::*;
+    use super::{super::Seconds, *};
 
-    fn snapshot(body: &[u8]) -> Result<Snapshot, serde_json::Error> {
+    fn snapshot(body: &[u8]) -> Result<Snapshot, Malformed> {
         super::snapshot(body, |_| true)
     }
 

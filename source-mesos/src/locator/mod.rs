@@ -1,0 +1,201 @@
+//! Finding logs on agents, and reading them.
+
+mod agents;
+mod search;
+mod slot;
+mod trouble;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use notifier_core::{
+    ByteStream, Error, ErrorKind, FailureRecord, LogLocator, LogStream, Result, Retry,
+};
+use notifier_http::HttpClient;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use self::{
+    agents::{Agents, is_page},
+    search::Search,
+};
+use crate::{
+    body::Pace,
+    options::Credentials,
+    sandbox::{self, Trace},
+};
+
+/// The logs of a sandbox.
+const FILES: [&str; 2] = ["stdout", "stderr"];
+
+/// Finds the logs of a [`MesosSource`](crate::MesosSource)'s failures on the agents, and
+/// reads them. A cheap handle.
+///
+/// One look-up serves all failures of an agent for 5 s. Once an agent's work directory is
+/// known, the directory of a run is made of its ids and only looked at, 16 of one agent at a
+/// time. An agent that does not answer is left alone for 30 s; at most 4 logs are read from
+/// one agent at a time, and the states of at most 4 agents, of 128 MiB each. A look-up that
+/// was started is brought to its end even if nobody waits for it any more.
+#[derive(Clone)]
+pub struct MesosLogLocator(Arc<Agents>);
+
+/// What reads one log, in [`LogStream::fetch`].
+#[derive(Serialize, Deserialize)]
+struct Fetch {
+    path: String,
+}
+
+impl MesosLogLocator {
+    pub(crate) fn new(
+        client: HttpClient,
+        scheme: Option<String>,
+        credentials: Option<Credentials>,
+        max: usize,
+        pace: Pace,
+    ) -> Self {
+        Self(Arc::new(Agents::new(
+            client,
+            scheme,
+            credentials,
+            max,
+            pace,
+        )))
+    }
+}
+
+impl fmt::Debug for MesosLogLocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MesosLogLocator")
+            .field("scheme", &self.0.scheme)
+            .field("credentials", &self.0.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl LogLocator for MesosLogLocator {
+    async fn locate(&self, failure: &FailureRecord) -> Result<Vec<LogStream>> {
+        let trace = trace(failure)?;
+        let Some(address) = trace.address() else {
+            let text = if trace.agent.is_empty() {
+                "the agent is not known".to_owned()
+            } else {
+                format!("the master does not know agent {}", trace.agent)
+            };
+            return Err(Error::new(ErrorKind::Rejected, text));
+        };
+        let slot = self.0.slot(&trace);
+        let search = Search {
+            start: Instant::now(),
+            agents: &self.0,
+            slot: &slot,
+            failure,
+            trace: &trace,
+        };
+        let directory = search.directory().await?;
+        let scheme = self.0.scheme(&trace);
+        Ok(FILES
+            .iter()
+            .map(|file| {
+                let log = LogStream::new(*file, sandbox::link(scheme, &address, &directory, file));
+                match serde_json::to_value(Fetch {
+                    path: format!("{directory}/{file}"),
+                }) {
+                    Ok(fetch) => log.with_fetch(fetch),
+                    Err(_) => log,
+                }
+            })
+            .collect())
+    }
+
+    async fn open(&self, failure: &FailureRecord, log: &LogStream) -> Result<ByteStream> {
+        let trace = trace(failure)?;
+        let fetch = log
+            .fetch
+            .clone()
+            .and_then(|f| serde_json::from_value::<Fetch>(f).ok());
+        let Some(Fetch { path }) = fetch else {
+            return Err(Error::new(
+                ErrorKind::Rejected,
+                format!("{} has no note of its path", log.name),
+            ));
+        };
+        let slot = self.0.slot(&trace);
+        let permit = Arc::clone(&slot.downloads)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::internal("downloads were closed"))?;
+        let agent = trace.agent_name();
+        let url = |address: &str| sandbox::download_url(self.0.scheme(&trace), address, &path);
+        let mut answer = self
+            .0
+            .ask(&slot, &trace, url)
+            .await
+            .map_err(|t| t.error(None))?;
+        if answer.status() == 404 && trace.mesos.starts_with("0.") {
+            // Before 0.25.
+            let old = |address: &str| {
+                url(address).replacen("/files/download?", "/files/download.json?", 1)
+            };
+            answer = self
+                .0
+                .ask(&slot, &trace, old)
+                .await
+                .map_err(|t| t.error(None))?;
+        }
+        match answer.status() {
+            200 => {}
+            404 => {
+                return Err(Error::new(
+                    ErrorKind::Rejected,
+                    format!("{} is gone from agent {agent}", log.name),
+                ));
+            }
+            401 | 403 => {
+                let e = Error::new(
+                    ErrorKind::PermissionDenied,
+                    format!("agent {agent} does not let us read sandboxes"),
+                );
+                return Err(e.with_code(answer.status().to_string()));
+            }
+            status => {
+                let retry = if status >= 500 {
+                    Retry::Later { after: None }
+                } else {
+                    Retry::Never
+                };
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("agent {agent} answered {status} for {}", log.name),
+                )
+                .with_retry(retry)
+                .with_code(status.to_string()));
+            }
+        }
+        if is_page(&answer) {
+            let text = format!("agent {agent} answered a web page for {}", log.name);
+            return Err(Error::new(ErrorKind::InvalidResponse, text));
+        }
+        Ok(answer
+            .into_stream(u64::MAX)
+            .map(move |piece| {
+                let _held = &permit;
+                piece
+            })
+            .boxed())
+    }
+}
+
+fn trace(failure: &FailureRecord) -> Result<Trace> {
+    let trace = failure
+        .locator
+        .clone()
+        .and_then(|l| serde_json::from_value::<Trace>(l).ok());
+    trace.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Rejected,
+            "the failure has no note of its sandbox",
+        )
+    })
+}

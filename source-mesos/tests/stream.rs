@@ -1,0 +1,202 @@
+//! The stream of events: what it tells, how it is kept up, and what is done without it.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Audience, TICK, builder};
+use notifier_testkit::mesos::{
+    Auth, Corruption, Death, FakeCluster, MesosVersion, StreamCut, TaskSpec,
+};
+use source_mesos::Api;
+
+fn streaming(cluster: &FakeCluster) -> Audience {
+    Audience::of(
+        builder(&cluster.masters_flag())
+            .api(Api::Stream)
+            .sweep(Duration::from_secs(60)),
+    )
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_what_only_events_say() {
+    let cluster = FakeCluster::start().await.unwrap();
+    let audience = streaming(&cluster);
+    audience.is_streaming(&cluster).await;
+    let task = cluster.launch(
+        TaskSpec::new("web.1")
+            .name("web")
+            .image("nginx:1")
+            .label("team", "a")
+            .status_data(b"PASSWORD=hunter2".as_slice()),
+    );
+    let death = Death::failed()
+        .exit(3)
+        .reason("REASON_COMMAND_EXECUTOR_FAILED");
+    cluster.fail(&task, death);
+    let f = audience.one("web.1").await;
+    assert_eq!(
+        (f.name.as_str(), f.image.as_str(), f.framework.as_str()),
+        ("web", "nginx:1", "marathon")
+    );
+    assert_eq!(f.labels["team"], "a");
+    assert_eq!(f.message.as_deref(), Some("Command exited with status 3"));
+    assert_eq!(f.reason.as_deref(), Some("REASON_COMMAND_EXECUTOR_FAILED"));
+    assert_eq!(f.exit_code, Some(3));
+    assert!(f.started.is_some());
+    let locator = f.locator.unwrap();
+    assert_eq!(locator["containers"][0], task.run_id());
+    assert_eq!(locator["mesos"], "1.11.0");
+    // It came by the stream, not by a look.
+    assert_eq!(cluster.calls("GET_STATE"), 0);
+}
+
+/// Failures go on while something is done to the stream; all are told, each once.
+async fn survives(cluster: &FakeCluster, what: impl Fn(&FakeCluster, usize)) {
+    let audience = streaming(cluster);
+    audience.is_streaming(cluster).await;
+    for n in 0..4 {
+        cluster.launch_failed(TaskSpec::new(format!("before.{n}")), Death::failed());
+        what(cluster, n);
+        cluster.launch_failed(TaskSpec::new(format!("after.{n}")), Death::failed());
+        audience
+            .until("told of both", |a| {
+                let failures = a.failures();
+                ["before", "after"]
+                    .iter()
+                    .all(|when| failures.iter().any(|f| f.id == format!("{when}.{n}")))
+            })
+            .await;
+    }
+    let failures = audience.count(8).await;
+    assert!(failures.iter().all(|f| f.message.is_some()), "{failures:?}");
+    assert_eq!(cluster.streams().most_open, 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_closed_is_opened_again() {
+    let cluster = FakeCluster::start().await.unwrap();
+    survives(&cluster, |c, _| c.cut_streams(StreamCut::Close)).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_is_opened_again() {
+    let cluster = FakeCluster::start().await.unwrap();
+    survives(&cluster, |c, _| c.cut_streams(StreamCut::Reset)).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_within_a_record_is_opened_again() {
+    let cluster = FakeCluster::start().await.unwrap();
+    survives(&cluster, |c, _| c.cut_streams(StreamCut::MidRecord)).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_stalls_is_dead_after_two_heartbeats() {
+    let cluster = FakeCluster::builder()
+        .heartbeat(Duration::from_millis(200))
+        .start()
+        .await
+        .unwrap();
+    survives(&cluster, |c, n| {
+        c.cut_streams(if n % 2 == 0 {
+            StreamCut::Stall
+        } else {
+            StreamCut::HeartbeatStop
+        });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn corrupt_records_cost_nothing() {
+    for corruption in [
+        Corruption::TruncatedBody,
+        Corruption::Html,
+        Corruption::Garbage,
+        Corruption::BadLength,
+        Corruption::HugeLength,
+        Corruption::EmptyRecord,
+        Corruption::InvalidUtf8,
+        Corruption::UnknownEvent,
+        Corruption::Status(500),
+        Corruption::Status(503),
+    ] {
+        let cluster = FakeCluster::start().await.unwrap();
+        let audience = Audience::of(
+            builder(&cluster.masters_flag())
+                .api(Api::Stream)
+                .sweep(Duration::from_millis(500)),
+        );
+        audience.is_streaming(&cluster).await;
+        cluster.corrupt_stream(corruption);
+        for n in 0..6 {
+            cluster.launch_failed(TaskSpec::new(format!("t.{n}")), Death::failed());
+            if n == 2 {
+                // Of a new stream.
+                cluster.corrupt_stream(corruption);
+                cluster.cut_streams(StreamCut::Close);
+            }
+        }
+        let failures = audience.count(6).await;
+        assert!(failures.iter().all(|f| f.message.is_some()), "{corruption:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_stream_the_state_is_polled_until_there_is_one() {
+    let cluster = FakeCluster::builder()
+        .auth(Auth::basic("u", "p"))
+        .operator_auth(Auth::basic("other", "p"))
+        .start()
+        .await
+        .unwrap();
+    let b = builder(&cluster.masters_flag())
+        .api(Api::Auto)
+        .basic("u", "p".into());
+    let audience = Audience::of(b);
+    cluster.launch_failed(TaskSpec::new("polled"), Death::failed());
+    let f = audience.one("polled").await;
+    assert_eq!(f.message, None);
+    assert_eq!(audience.errors(), [""; 0]);
+    cluster.set_operator_auth(None);
+    audience.is_streaming(&cluster).await;
+    cluster.launch_failed(TaskSpec::new("streamed"), Death::failed());
+    assert!(audience.one("streamed").await.message.is_some());
+    // Nothing is polled any more.
+    let polls = cluster.polls();
+    tokio::time::sleep(TICK * 5).await;
+    assert!(cluster.polls() <= polls + 1);
+    audience.count(2).await;
+}
+
+#[tokio::test]
+async fn versions_without_an_operator_api_are_polled() {
+    let cluster = FakeCluster::builder()
+        .version(MesosVersion::V0_28)
+        .masters(2)
+        .start()
+        .await
+        .unwrap();
+    let audience = Audience::of(builder(&cluster.masters_flag()).api(Api::Auto));
+    cluster.launch_failed(TaskSpec::new("old"), Death::failed());
+    audience.one("old").await;
+    assert_eq!(audience.errors(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_stream_that_must_be_is_an_error_without_one() {
+    let cluster = FakeCluster::builder()
+        .version(MesosVersion::V0_28)
+        .start()
+        .await
+        .unwrap();
+    let audience = streaming(&cluster);
+    audience.until("an error", |a| !a.errors().is_empty()).await;
+    let e = audience.errors().remove(0);
+    assert!(
+        e.starts_with("no Mesos master could be subscribed to: http://127.0.0.1:"),
+        "{e}"
+    );
+    assert!(e.ends_with("answered 404"), "{e}");
+}
