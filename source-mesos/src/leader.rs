@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     vec,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     body::{Pace, Stopped, Unread},
     error::brief,
     options::{Credentials, Master},
+    registry::Registries,
 };
 
 /// How many redirects in a row are followed.
@@ -55,6 +56,7 @@ impl Call {
 pub(crate) struct Masters {
     client: HttpClient,
     masters: Vec<Master>,
+    registries: Registries,
     /// For masters that have none of their own.
     credentials: Option<Credentials>,
     trusted: Vec<String>,
@@ -97,6 +99,8 @@ pub(crate) struct Round<'a> {
     masters: &'a Masters,
     call: Call,
     candidates: vec::IntoIter<Url>,
+    /// Registries that tell no master.
+    unknown: Vec<Error>,
     refusals: Vec<(Url, Refusal)>,
 }
 
@@ -133,16 +137,17 @@ impl Round<'_> {
     /// All refused.
     pub(crate) fn nobody(self) -> Nobody {
         self.masters.forget();
-        let kind = match &self.refusals[..] {
-            [(_, first), rest @ ..] if rest.iter().all(|(_, r)| r.kind == first.kind) => first.kind,
+        let of_registries = self.unknown.iter().map(Error::kind);
+        let mut kinds = of_registries.chain(self.refusals.iter().map(|(_, r)| r.kind));
+        let kind = match kinds.next() {
+            Some(first) if kinds.all(|kind| kind == first) => first,
             _ => ErrorKind::Unavailable,
         };
         let never = self.refusals.iter().any(|(_, r)| r.never);
-        let list: Vec<String> = self
-            .refusals
-            .into_iter()
-            .map(|(base, r)| format!("{}: {}", shown(&base), r.text))
-            .collect();
+        let of_masters = self.refusals.into_iter();
+        let of_masters = of_masters.map(|(base, r)| format!("{}: {}", shown(&base), r.text));
+        let of_registries = self.unknown.iter().map(|e| e.report().to_string());
+        let list: Vec<String> = of_registries.chain(of_masters).collect();
         let what = match self.call {
             Call::State => "read",
             Call::Operator("SUBSCRIBE") => "subscribed to",
@@ -161,6 +166,7 @@ impl Masters {
     pub(crate) fn new(
         client: HttpClient,
         masters: Vec<Master>,
+        registries: Registries,
         credentials: Option<Credentials>,
         trusted: Vec<String>,
         pace: Pace,
@@ -168,6 +174,7 @@ impl Masters {
         Self {
             client,
             masters,
+            registries,
             credentials,
             trusted,
             pace,
@@ -180,25 +187,36 @@ impl Masters {
     }
 
     /// A round of all masters, the one that led last first.
-    pub(crate) fn round(&self, call: Call) -> Round<'_> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut candidates: Vec<Url> = last.iter().cloned().collect();
-        drop(last);
-        for master in &self.masters {
-            if !candidates.contains(&master.base) {
-                candidates.push(master.base.clone());
+    pub(crate) async fn round(&self, call: Call) -> Round<'_> {
+        let (registered, unknown) = self.registries.masters().await;
+        let last = self.last().clone();
+        let named = self.masters.iter().map(|m| m.base.clone());
+        let mut candidates: Vec<Url> = Vec::new();
+        for base in last.into_iter().chain(registered).chain(named) {
+            if !candidates.contains(&base) {
+                candidates.push(base);
             }
         }
         Round {
             masters: self,
             call,
             candidates: candidates.into_iter(),
+            unknown,
             refusals: Vec::new(),
         }
     }
 
+    /// Resolves when another master leads than when this was called, as far as that is told.
+    pub(crate) fn another_leads(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.registries.another_leads()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Url>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn leads(&self, base: &Url) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last();
         if last.as_ref() != Some(base) {
             tracing::info!(master = %shown(base), "the leading master");
             *last = Some(base.clone());
@@ -206,7 +224,7 @@ impl Masters {
     }
 
     fn forget(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last() = None;
     }
 
     /// The version of a master, if it tells: `1.11.0`.
@@ -294,7 +312,7 @@ impl Masters {
         {
             return master.credentials.as_ref().or(self.credentials.as_ref());
         }
-        if self.is_trusted(url) {
+        if self.registries.knows(url) || self.is_trusted(url) {
             self.credentials.as_ref()
         } else {
             None
@@ -313,7 +331,8 @@ impl Masters {
                     .is_some_and(|w| t.eq_ignore_ascii_case(w))
         });
         // Never from https down to http.
-        named && (url.scheme() == "https" || self.masters.iter().any(|m| m.base.scheme() == "http"))
+        named
+            && (url.scheme() == "https" || !self.masters.iter().all(|m| m.base.scheme() == "https"))
     }
 
     fn check_redirect(&self, mut to: Url) -> Result<Url, Refusal> {
@@ -325,8 +344,8 @@ impl Masters {
                 "a redirect to something that is not http",
             ));
         }
-        let is_known =
-            self.masters.iter().any(|m| m.base.origin() == to.origin()) || self.is_trusted(&to);
+        let is_named = self.masters.iter().any(|m| m.base.origin() == to.origin());
+        let is_known = is_named || self.registries.knows(&to) || self.is_trusted(&to);
         if self.credentials.is_some() && !is_known {
             return Err(Refusal::new(
                 ErrorKind::PermissionDenied,
@@ -368,6 +387,7 @@ impl fmt::Debug for Masters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Masters")
             .field("masters", &self.masters)
+            .field("registries", &self.registries)
             .field("credentials", &self.credentials)
             .field("trusted", &self.trusted)
             .finish_non_exhaustive()
@@ -453,6 +473,7 @@ mod tests {
         Masters::new(
             HttpClient::new().unwrap(),
             masters,
+            Registries::default(),
             credentials,
             trusted,
             Pace::of(std::time::Duration::from_secs(10)),

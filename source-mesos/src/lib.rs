@@ -17,6 +17,7 @@ mod masters;
 mod options;
 mod recall;
 mod recordio;
+mod registry;
 mod sandbox;
 mod source;
 mod state;

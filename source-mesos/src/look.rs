@@ -23,6 +23,8 @@ pub(crate) enum Form {
     Plain,
     /// The operator API's, which tells messages and reasons too.
     Operator,
+    /// The executors only, of the operator API.
+    Executors,
 }
 
 /// What was seen.
@@ -75,21 +77,18 @@ impl Look {
     }
 }
 
-async fn look(
-    form: Form,
-    masters: &Masters,
-    wanted: &Wanted,
-    max: usize,
-) -> Result<Seen, Nobody> {
-    let mut round = masters.round(match form {
+async fn look(form: Form, masters: &Masters, wanted: &Wanted, max: usize) -> Result<Seen, Nobody> {
+    let round = masters.round(match form {
         Form::Plain => Call::State,
         Form::Operator => Call::Operator("GET_STATE"),
+        Form::Executors => Call::Operator("GET_EXECUTORS"),
     });
+    let mut round = round.await;
     while let Some(opened) = round.next().await {
         let base = opened.base.clone();
         let read = match form {
             Form::Plain => plain(opened, masters, wanted, max).await,
-            Form::Operator => operator(opened, masters, wanted, max).await,
+            Form::Operator | Form::Executors => operator(opened, masters, wanted, max).await,
         };
         match read {
             Ok(snapshot) => {

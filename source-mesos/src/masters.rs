@@ -1,11 +1,6 @@
 //! The list of masters as it is written: addresses between commas, where one that begins
 //! with `zk://` holds commas itself.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the option of the masters does not use it yet")
-)]
-
 #[cfg(not(feature = "zookeeper"))]
 use notifier_core::Error;
 

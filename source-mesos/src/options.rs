@@ -9,11 +9,17 @@ use notifier_core::{
 use notifier_http::{HttpClient, Request};
 use url::Url;
 
+#[cfg(not(feature = "zookeeper"))]
+use crate::masters::without_zookeeper;
+#[cfg(feature = "zookeeper")]
+use crate::zookeeper::Ensemble;
 use crate::{
     MesosLogLocator, MesosSource,
     body::Pace,
     error,
     leader::Masters,
+    masters::{is_zookeeper, split_masters},
+    registry::Registries,
     wanted::{KILLED_LIMIT, KILLED_UNHEALTHY, Wanted},
 };
 
@@ -358,7 +364,11 @@ impl MesosBuilder {
             return Err(Error::config("mesos.timeout: it must be longer than 0"));
         }
         let states = parse_states(&self.states)?;
-        let masters = parse_masters(&self.masters)?;
+        let Named {
+            masters,
+            #[cfg(feature = "zookeeper")]
+            ensembles,
+        } = parse_masters(&self.masters)?;
         if let Some(scheme) = &self.agent_scheme
             && !matches!(scheme.as_str(), "http" | "https")
         {
@@ -405,7 +415,24 @@ impl MesosBuilder {
         }
         let max = usize::try_from(self.max_state_size).unwrap_or(usize::MAX);
         let pace = Pace::of(self.timeout);
-        let masters = Masters::new(client.clone(), masters, shared, self.trusted_hosts, pace);
+        #[cfg(feature = "zookeeper")]
+        let registries = {
+            let scheme = match self.agent_scheme.as_deref() {
+                Some("https") => "https",
+                _ => "http",
+            };
+            Registries::new(ensembles, scheme)
+        };
+        #[cfg(not(feature = "zookeeper"))]
+        let registries = Registries::default();
+        let masters = Masters::new(
+            client.clone(),
+            masters,
+            registries,
+            shared,
+            self.trusted_hosts,
+            pace,
+        );
         let locator = MesosLogLocator::new(client, self.agent_scheme, for_agents, max, pace);
         let source = MesosSource {
             name: self.name,
@@ -415,6 +442,7 @@ impl MesosBuilder {
             backlog: self.backlog,
             wanted: Arc::new(Wanted::new(states)),
             masters: Arc::new(masters),
+            locator: locator.clone(),
             max,
             clock: self.clock,
         };
@@ -425,12 +453,8 @@ impl MesosBuilder {
 /// Masters are shown without user information.
 impl fmt::Debug for MesosBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let masters: Vec<String> = self
-            .masters
-            .iter()
-            .flat_map(|m| m.split(','))
-            .map(|m| redact::url(m.trim()))
-            .collect();
+        let list = self.masters.join(",");
+        let masters: Vec<String> = split_masters(&list).into_iter().map(redact::url).collect();
         f.debug_struct("MesosBuilder")
             .field("masters", &masters)
             .field("name", &self.name)
@@ -459,23 +483,37 @@ pub(crate) struct Master {
     pub(crate) credentials: Option<Credentials>,
 }
 
-fn parse_masters(masters: &[String]) -> Result<Vec<Master>> {
-    let mut out: Vec<Master> = Vec::new();
-    for entry in masters
-        .iter()
-        .flat_map(|m| m.split(','))
-        .map(str::trim)
-        .filter(|m| !m.is_empty())
-    {
-        let master = parse_master(entry)?;
-        if !out.iter().any(|m| m.base == master.base) {
-            out.push(master);
-        }
-    }
-    if out.is_empty() {
+/// Masters as they are named.
+#[derive(Default)]
+struct Named {
+    masters: Vec<Master>,
+    #[cfg(feature = "zookeeper")]
+    ensembles: Vec<Ensemble>,
+}
+
+fn parse_masters(masters: &[String]) -> Result<Named> {
+    let mut out = Named::default();
+    // An address of ZooKeeper holds commas, at which the list may have been taken apart.
+    let list = masters.join(",");
+    let entries = split_masters(&list);
+    if entries.is_empty() {
         return Err(Error::config(
             "no Mesos master is named (such as http://master.example:5050)",
         ));
+    }
+    for entry in entries {
+        if is_zookeeper(entry) {
+            #[cfg(feature = "zookeeper")]
+            out.ensembles.push(Ensemble::parse(entry)?);
+            #[cfg(not(feature = "zookeeper"))]
+            return Err(without_zookeeper());
+            #[cfg(feature = "zookeeper")]
+            continue;
+        }
+        let master = parse_master(entry)?;
+        if !out.masters.iter().any(|m| m.base == master.base) {
+            out.masters.push(master);
+        }
     }
     Ok(out)
 }
@@ -719,6 +757,7 @@ mod tests {
         let read = |text: &str| -> Vec<String> {
             parse_masters(&[text.to_owned()])
                 .unwrap()
+                .masters
                 .into_iter()
                 .map(|m| m.base.to_string())
                 .collect()
@@ -744,9 +783,10 @@ mod tests {
             refused(""),
             "no Mesos master is named (such as http://master.example:5050)"
         );
-        assert!(refused("zk://u:s3cr3t@z:2181/mesos").contains("must begin with http://"));
+        #[cfg(not(feature = "zookeeper"))]
+        assert!(refused("zk://u:s3cr3t@z:2181/mesos").contains("need the feature `zookeeper`"));
         for bad in [
-            "zk://u:s3cr3t@z:2181/mesos",
+            "zk://u:s3cr3t@z:2181",
             "http://u:s3cr3t@",
             "http://u:s3cr3t@h:99999",
             "ftp://u:s3cr3t@h",
@@ -844,6 +884,8 @@ mod tests {
         let shown = format!(
             "{built:?} {:?}",
             parse_masters(&["http://admin:hunter22@m:5050".into()])
+                .unwrap()
+                .masters
         );
         for secret in ["hunter22", "admin", "t0ken", "ag3nt-user", "ag3nt-secret"] {
             assert!(!shown.contains(secret), "{secret} in {shown}");

@@ -18,7 +18,7 @@ const LABELS: Duration = Duration::from_secs(3600);
 /// A framework that was removed may have tasks whose end is heard of late.
 const NAMES: Duration = Duration::from_secs(24 * 3600);
 
-type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Memory of earlier answers, bounded by time.
 #[derive(Debug, Default)]
@@ -39,10 +39,7 @@ impl Recall {
             self.learn_name(id, name, now);
         }
         for executor in snapshot.executors.drain(..) {
-            self.labels
-                .entry(executor.framework)
-                .or_default()
-                .insert(executor.id, (now, executor.labels));
+            self.learn_labels(executor.framework, executor.id, executor.labels, now);
         }
         self.agents
             .retain(|_, (at, _)| now.duration_since(*at) <= AGENTS);
@@ -76,6 +73,19 @@ impl Recall {
         if !framework.is_empty() && !name.is_empty() {
             self.names.insert(framework, (now, name));
         }
+    }
+
+    pub(crate) fn learn_labels(
+        &mut self,
+        framework: Arc<str>,
+        executor: String,
+        labels: Labels,
+        now: Instant,
+    ) {
+        self.labels
+            .entry(framework)
+            .or_default()
+            .insert(executor, (now, labels));
     }
 
     /// Fills in what the task's own record does not tell: the name of its framework, and
@@ -178,7 +188,10 @@ mod tests {
         };
         assert!(r.knows_executor_of(&task));
         r.complete(&mut task);
-        assert_eq!((&*task.framework_name, &*task.labels["k"]), ("marathon", "v"));
+        assert_eq!(
+            (&*task.framework_name, &*task.labels["k"]),
+            ("marathon", "v")
+        );
         task.labels.insert("k".into(), "own".into());
         r.complete(&mut task);
         assert_eq!(task.labels["k"], "own");

@@ -25,6 +25,8 @@ pub struct MesosSource {
     pub(crate) backlog: Backlog,
     pub(crate) wanted: Arc<Wanted>,
     pub(crate) masters: Arc<Masters>,
+    /// Asked for labels that masters have forgotten.
+    pub(crate) locator: MesosLogLocator,
     /// The largest state that is read.
     pub(crate) max: usize,
     pub(crate) clock: Arc<dyn Clock>,

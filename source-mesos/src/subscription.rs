@@ -59,8 +59,8 @@ pub(crate) enum Signal {
     /// A status told that a task died.
     Died {
         task: Box<Task>,
-        /// The task was known before it died, and so were its labels.
-        is_whole: bool,
+        /// It was known before it died: its name and labels are not missing.
+        is_known: bool,
     },
     /// Something happened that events do not tell in full.
     Look(Cause),
@@ -150,7 +150,10 @@ impl Subscription {
 
     /// For how long nothing was heard of the stream.
     pub(crate) fn silent(&self) -> Duration {
-        self.heard.0.lock().map_or(Duration::ZERO, |at| at.elapsed())
+        self.heard
+            .0
+            .lock()
+            .map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Opens the stream anew: what comes through it is not what it should be.
@@ -208,6 +211,7 @@ impl Reader {
         loop {
             let begun = Instant::now();
             let mut wait = None;
+            let another_leads = self.masters.another_leads();
             let signal = match self.open().await {
                 Ok(mut stream) => {
                     let again = Arc::clone(&self.again);
@@ -215,6 +219,7 @@ impl Reader {
                     let end = tokio::select! {
                         e = self.follow(&mut stream) => e,
                         () = again.notified() => ended("it does not tell everything"),
+                        () = another_leads => ended("another master leads"),
                     };
                     drop(stream);
                     Signal::Ended(end)
@@ -240,7 +245,7 @@ impl Reader {
     /// Opens the stream of the leading master and reads its snapshot.
     async fn open(&mut self) -> Result<Stream, Nobody> {
         let masters = Arc::clone(&self.masters);
-        let mut round = masters.round(Call::Operator("SUBSCRIBE"));
+        let mut round = masters.round(Call::Operator("SUBSCRIBE")).await;
         while let Some(opened) = round.next().await {
             let base = opened.base.clone();
             let (begun, version) = tokio::join!(self.begin(opened), masters.version(&base));
@@ -322,9 +327,7 @@ impl Reader {
     /// Reads events for as long as they come.
     async fn follow(&mut self, stream: &mut Stream) -> Error {
         loop {
-            let record = stream
-                .record(&self.wanted, &mut self.inventory, None)
-                .await;
+            let record = stream.record(&self.wanted, &mut self.inventory, None).await;
             self.heard.now();
             let told = match record {
                 Ok(Some(Record::Event(event))) => self.take(event),
@@ -382,12 +385,11 @@ impl Reader {
     fn added(&mut self, task: Task) -> Result<(), Error> {
         let has_ended = is_final(&task.state);
         self.inventory.add(&task, has_ended);
-        let is_whole = self.recall().knows_executor_of(&task);
         if has_ended {
             if self.wanted.may_want(&task.state) {
-                return self.died(task, is_whole);
+                return self.died(task, true);
             }
-        } else if !is_whole {
+        } else if !self.recall().knows_executor_of(&task) {
             return self.tell(Signal::Look(Cause::Executor));
         }
         Ok(())
@@ -400,18 +402,19 @@ impl Reader {
             return self.not_told(&newest);
         };
         let (task, is_known) = self.inventory.update(update, is_final(&told));
-        if self.wanted.may_want(&told) {
-            let is_whole = is_known && self.recall().knows_executor_of(&task);
-            self.died(task, is_whole)
-        } else if !is_final(&told) && is_final(&newest) {
+        if is_final(&newest) && told != newest {
+            // Its start, or what a master adds to a task that had ended: that its agent was
+            // lost, or its framework removed.
             self.not_told(&newest)
+        } else if self.wanted.may_want(&told) {
+            self.died(task, is_known)
         } else {
             Ok(())
         }
     }
 
     /// A task that may be a failure.
-    fn died(&self, task: Task, is_whole: bool) -> Result<(), Error> {
+    fn died(&self, task: Task, is_known: bool) -> Result<(), Error> {
         if task.death_time().is_none() {
             return self.not_told(&task.state);
         }
@@ -419,7 +422,7 @@ impl Reader {
             return Ok(());
         }
         let task = Box::new(task);
-        self.tell(Signal::Died { task, is_whole })
+        self.tell(Signal::Died { task, is_known })
     }
 
     /// A task ended in this state, and its status is still to come.
@@ -490,9 +493,9 @@ impl Stream {
                     .await
                     .map_err(|e| leader::unread(&e, &self.who).error())?,
                 None => match timeout_at(silent, self.bytes.next()).await {
-                    Ok(piece) => piece.transpose().map_err(|e| {
-                        Error::new(e.kind(), brief(&e, &self.who))
-                    })?,
+                    Ok(piece) => piece
+                        .transpose()
+                        .map_err(|e| Error::new(e.kind(), brief(&e, &self.who)))?,
                     Err(_) => {
                         let patience = self.patience.as_secs_f64();
                         return Err(ended(&format!("it was silent for {patience} s")));

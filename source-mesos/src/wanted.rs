@@ -25,8 +25,7 @@ impl Wanted {
 
     /// False if no task in this state is a failure, whatever else is known of it.
     pub(crate) fn may_want(&self, state: &str) -> bool {
-        self.has(state)
-            || state == KILLED && (self.has(KILLED_UNHEALTHY) || self.has(KILLED_LIMIT))
+        self.has(state) || state == KILLED && (self.has(KILLED_UNHEALTHY) || self.has(KILLED_LIMIT))
     }
 
     /// True if it is a failure.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use notifier_core::{Batch, FailureKey, FailureRecord, Result, jiff::Timestamp};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until, timeout},
+};
 use url::Url;
 
 use crate::{
@@ -19,10 +22,10 @@ use crate::{
     ledger::{Death, Ledger},
     look::{Form, Look, Seen},
     options::Api,
-    recall::Recall,
+    recall::{Labels, Recall},
     sandbox::Trace,
     source::MesosSource,
-    state::Task,
+    state::{Task, is_alive},
     subscription::{Began, Cause, Signal, Subscription},
 };
 
@@ -47,8 +50,12 @@ const AFTER_FAILOVER: [Duration; 3] = [
 ];
 /// After so many polls it is asked again whether there is a stream.
 const REFUSED: u32 = 3;
+/// Executors that are new are asked for after so long.
+const EXECUTORS: Duration = Duration::from_millis(200);
 /// Without events for so long the state is polled.
 const POLL_AFTER: Duration = Duration::from_secs(10);
+/// For how long an agent is asked for labels.
+const AGENT: Duration = Duration::from_secs(3);
 /// The pause after a look that failed, if the next one is not due earlier.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -60,11 +67,16 @@ struct Pending {
     listed: Option<Vec<FailureKey>>,
 }
 
-/// A death of which not all is known.
+/// A death of which not all is known: the task itself, or its executor, which may have
+/// labels.
 struct Orphan {
     task: Task,
+    is_known: bool,
     since: Instant,
 }
+
+/// Framework and executor.
+type Executor = (Arc<str>, String);
 
 /// A running source.
 pub(crate) struct Watch {
@@ -84,11 +96,15 @@ pub(crate) struct Watch {
     look: Option<Look>,
     /// When the next look is due.
     next: Instant,
+    /// When a look at the executors is due.
+    executors: Option<Instant>,
     /// Further looks, after a change of leaders.
     further: Vec<Instant>,
     last_look: Option<Instant>,
-    /// How long the last one took.
+    last_executors: Option<Instant>,
+    /// How long the last one of each took.
     cost: Duration,
+    cost_of_executors: Duration,
     /// The master that is listened to.
     base: Option<Url>,
     scheme: String,
@@ -96,6 +112,9 @@ pub(crate) struct Watch {
     events: VecDeque<Death>,
     pending: VecDeque<Pending>,
     orphans: Vec<Orphan>,
+    /// Deaths of which the labels of the executor are asked for at the agent.
+    asked: HashMap<Executor, Vec<Task>>,
+    asking: JoinSet<(Executor, Option<Labels>)>,
     /// Deaths that events told a short time ago.
     recent: HashMap<Victim, Instant>,
     skipped: usize,
@@ -113,18 +132,27 @@ impl Watch {
             is_streaming: false,
             since: now,
             is_polling,
-            form: if is_polling { Form::Plain } else { Form::Operator },
+            form: if is_polling {
+                Form::Plain
+            } else {
+                Form::Operator
+            },
             look: None,
             next: now,
+            executors: None,
             further: Vec::new(),
             last_look: None,
+            last_executors: None,
             cost: Duration::ZERO,
+            cost_of_executors: Duration::ZERO,
             base: None,
             scheme: "http".to_owned(),
             version: String::new(),
             events: VecDeque::new(),
             pending: VecDeque::new(),
             orphans: Vec::new(),
+            asked: HashMap::new(),
+            asking: JoinSet::new(),
             recent: HashMap::new(),
             skipped: 0,
         }
@@ -154,6 +182,7 @@ impl Watch {
                     self.hear_more().await?;
                 }
                 seen = seen(&mut self.look) => self.seen(seen).await?,
+                Some(told) = self.asking.join_next() => self.answered(told),
                 () = self.ledger.is_returned() => {}
                 () = sleep_until(wake) => self.woke(),
             }
@@ -165,6 +194,7 @@ impl Watch {
         let mut wake = Instant::now() + Duration::from_secs(3600);
         if self.look.is_none() && (self.is_streaming || self.is_polling) {
             wake = wake.min(self.next);
+            wake = self.executors.iter().fold(wake, |wake, at| wake.min(*at));
             wake = self.further.iter().fold(wake, |wake, at| wake.min(*at));
         }
         if !self.is_streaming && !self.is_polling && self.source.api == Api::Auto {
@@ -189,7 +219,7 @@ impl Watch {
             .partition(|o| now >= o.since + ORPHAN);
         self.orphans = waiting;
         for orphan in due {
-            self.died(orphan.task);
+            self.died_or_ask(orphan.task);
         }
     }
 
@@ -217,7 +247,11 @@ impl Watch {
         self.further.retain(|at| now < *at);
         self.last_look = Some(now);
         self.next = now + self.pace();
-        let form = if self.is_streaming { self.form } else { Form::Plain };
+        let form = if self.is_streaming {
+            self.form
+        } else {
+            Form::Plain
+        };
         self.look = Some(Look::start(
             form,
             Arc::clone(&self.source.masters),
@@ -237,34 +271,54 @@ impl Watch {
 
     /// A look is wanted after this time.
     fn look_in(&mut self, wait: Duration) {
-        let mut at = Instant::now() + wait;
-        if let Some(last) = self.last_look {
-            let gap = GAP.max(self.cost.saturating_mul(SHARE));
-            at = at.max(last + gap.min(self.source.sweep.max(GAP)));
-        }
+        let at = self.not_before(wait, self.last_look, self.cost);
         self.next = self.next.min(at);
+    }
+
+    /// A look at the executors is wanted soon. It is far cheaper.
+    fn look_at_executors(&mut self) {
+        if self.form == Form::Plain {
+            return self.look_in(EXECUTORS);
+        }
+        let at = self.not_before(EXECUTORS, self.last_executors, self.cost_of_executors);
+        self.executors = Some(self.executors.map_or(at, |due| due.min(at)));
+    }
+
+    fn not_before(&self, wait: Duration, last: Option<Instant>, cost: Duration) -> Instant {
+        let at = Instant::now() + wait;
+        let gap = GAP.max(cost.saturating_mul(SHARE));
+        let gap = gap.min(self.source.sweep.max(GAP));
+        last.map_or(at, |last| at.max(last + gap))
     }
 
     async fn heard(&mut self, signal: Option<Signal>) -> Result<()> {
         match signal {
             Some(Signal::Began(began)) => return self.began(*began).await,
-            Some(Signal::Died { task, is_whole }) => {
+            Some(Signal::Died { task, is_known }) => {
                 self.recent.insert(Ledger::victim(&task), Instant::now());
-                if is_whole {
+                let knows_executor = self.recall().knows_executor_of(&task);
+                if is_known && knows_executor {
                     self.died(*task);
+                    return Ok(());
+                }
+                self.orphans.push(Orphan {
+                    task: *task,
+                    is_known,
+                    since: Instant::now(),
+                });
+                if is_known {
+                    self.look_at_executors();
                 } else {
-                    self.orphans.push(Orphan {
-                        task: *task,
-                        since: Instant::now(),
-                    });
                     self.look_in(Duration::ZERO);
                 }
             }
-            Some(Signal::Look(cause)) => self.look_in(match cause {
-                Cause::Unreadable => Duration::ZERO,
-                Cause::Executor => Duration::from_secs(1),
-                Cause::NoStatus | Cause::Framework | Cause::Agent => Duration::from_secs(2),
-            }),
+            Some(Signal::Look(cause)) => match cause {
+                Cause::Executor => self.look_at_executors(),
+                Cause::Unreadable => self.look_in(Duration::ZERO),
+                Cause::NoStatus | Cause::Framework | Cause::Agent => {
+                    self.look_in(Duration::from_secs(2));
+                }
+            },
             Some(Signal::Ended(e)) => {
                 if self.is_streaming {
                     self.is_streaming = false;
@@ -345,8 +399,12 @@ impl Watch {
         let Seen { mut snapshot, base } = match seen {
             Ok(seen) => seen,
             Err(nobody) => {
-                if nobody.never && look.form == Form::Operator {
+                if nobody.never {
                     self.form = Form::Plain;
+                }
+                if look.form == Form::Executors {
+                    self.look_in(Duration::ZERO);
+                    return Ok(());
                 }
                 self.next = self.next.min(Instant::now() + AGAIN.min(self.pace()));
                 return Err(nobody.error);
@@ -360,6 +418,11 @@ impl Watch {
             self.reopen("another master leads");
         }
         self.recall().learn(&mut snapshot, Instant::now());
+        if look.form == Form::Executors {
+            self.cost_of_executors = look.lasts();
+            self.adopt_known(look.begun);
+            return Ok(());
+        }
         self.cost = look.lasts();
         tracing::debug!(took = ?self.cost, form = ?look.form, "looked at the state");
         self.list(
@@ -398,6 +461,7 @@ impl Watch {
         self.recent
             .retain(|_, at| now.duration_since(*at) <= RECENT);
         let recent = &self.recent;
+        deaths.iter_mut().for_each(end_with_death);
         // What an event told meanwhile is known better than this answer knows it.
         deaths.retain(|task| {
             wanted.wants(task)
@@ -418,6 +482,7 @@ impl Watch {
             baseline = listing.baseline.len(),
             "listed"
         );
+        self.ask_for_labels(&mut listing.fresh);
         self.adopt(&listing.listed, asked);
         self.pending.push_back(Pending {
             fresh: listing.fresh.into_iter(),
@@ -454,9 +519,26 @@ impl Watch {
         let Some(subscription) = &self.subscription else {
             return;
         };
-        let is_told = fresh.iter().any(|(_, identity)| identity.status_ms.is_some());
+        let is_told = fresh
+            .iter()
+            .any(|(_, identity)| identity.status_ms.is_some());
         if is_told && subscription.silent() >= self.source.sweep.max(GRACE) {
             self.reopen("a look found failures of which it did not tell");
+        }
+    }
+
+    /// Leaves out deaths whose executors are gone, until their labels are known.
+    fn ask_for_labels(&mut self, fresh: &mut Vec<Death>) {
+        let unknown: Vec<Death> = {
+            let recall = self.recall();
+            fresh
+                .extract_if(.., |(task, identity)| {
+                    identity.status_ms.is_some() && !recall.knows_executor_of(task)
+                })
+                .collect()
+        };
+        for (task, _) in unknown {
+            self.died_or_ask(task);
         }
     }
 
@@ -472,12 +554,63 @@ impl Watch {
             .partition(|o| o.since <= asked);
         self.orphans = newer;
         for Orphan { task, .. } in older {
-            if let Some(identity) = self.identity(&task)
-                && !listed.contains(&identity.key)
-            {
-                self.events.push_back((task, identity));
+            let identity = self.identity(&task);
+            if identity.is_some_and(|identity| !listed.contains(&identity.key)) {
+                self.died_or_ask(task);
             }
         }
+    }
+
+    /// Deaths of which only the executor was not known, before a look at the executors.
+    fn adopt_known(&mut self, asked: Instant) {
+        let (mut told, mut waiting) = (Vec::new(), Vec::new());
+        for orphan in std::mem::take(&mut self.orphans) {
+            if orphan.is_known && orphan.since <= asked {
+                told.push(orphan.task);
+            } else {
+                waiting.push(orphan);
+            }
+        }
+        self.orphans = waiting;
+        for task in told {
+            self.died_or_ask(task);
+        }
+    }
+
+    /// The master may have forgotten the executor of a task that died soon; its agent has not.
+    fn died_or_ask(&mut self, task: Task) {
+        if self.recall().knows_executor_of(&task) {
+            return self.died(task);
+        }
+        let executor = (Arc::clone(&task.framework), task.executor.clone());
+        if let Some(waiting) = self.asked.get_mut(&executor) {
+            return waiting.push(task);
+        }
+        let trace = self.trace(&self.recall(), &task, None);
+        let locator = self.source.locator.clone();
+        self.asked.insert(executor.clone(), vec![task]);
+        self.asking.spawn(async move {
+            let labels = timeout(AGENT, locator.labels(&trace)).await;
+            (executor, labels.ok().flatten())
+        });
+    }
+
+    fn answered(&mut self, told: Result<(Executor, Option<Labels>), JoinError>) {
+        let Ok((executor, labels)) = told else {
+            // One panicked, and it is not known which.
+            let asked = std::mem::take(&mut self.asked);
+            asked
+                .into_values()
+                .flatten()
+                .for_each(|task| self.died(task));
+            return;
+        };
+        let waiting = self.asked.remove(&executor).unwrap_or_default();
+        // Without an answer there are none; the question is not asked again.
+        let (framework, id) = executor;
+        self.recall()
+            .learn_labels(framework, id, labels.unwrap_or_default(), Instant::now());
+        waiting.into_iter().for_each(|task| self.died(task));
     }
 
     fn identity(&mut self, task: &Task) -> Option<Identity> {
@@ -535,15 +668,14 @@ impl Watch {
             .collect()
     }
 
+    fn trace(&self, recall: &Recall, task: &Task, died: Option<i64>) -> Trace {
+        let agent = recall.agent(&task.agent);
+        Trace::new(task, agent, &self.scheme, &self.version, died)
+    }
+
     fn record(&self, recall: &Recall, task: Task, identity: Identity) -> FailureRecord {
         let agent = recall.agent(&task.agent);
-        let trace = Trace::new(
-            &task,
-            agent,
-            &self.scheme,
-            &self.version,
-            identity.status_ms,
-        );
+        let trace = self.trace(recall, &task, identity.status_ms);
         let mut f = FailureRecord::new(&task.id, &task.name, &task.state, identity.finished);
         f.host = agent.map(|a| a.hostname.clone()).unwrap_or_default();
         f.framework = task.framework_name.as_ref().to_owned();
@@ -562,6 +694,17 @@ impl Watch {
         f.key = identity.key;
         f.locator = serde_json::to_value(trace).ok();
         f
+    }
+}
+
+/// Leaves out what a master added to a task that had ended: that its agent was lost, or its
+/// framework removed. Such a status is not of the task's state, and no second death.
+fn end_with_death(task: &mut Task) {
+    let after = task.statuses.iter().rev();
+    let after = after.take_while(|s| s.state != task.state && !is_alive(&s.state));
+    let left = task.statuses.len() - after.count();
+    if left > 0 && task.statuses[left - 1].state == task.state {
+        task.statuses.truncate(left);
     }
 }
 

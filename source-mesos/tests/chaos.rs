@@ -44,7 +44,7 @@ const FRAMEWORKS: usize = 20;
 /// A new leader comes, every other time one that has yet to hear of everything. Agents
 /// tell it of tasks that ended long ago only where their framework is back before, so it is.
 fn fail_over(cluster: &FakeCluster, n: usize) {
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         cluster.failover();
         return;
     }
@@ -97,14 +97,14 @@ async fn survives(api: Api, version: MesosVersion) {
     let (mut failovers, mut cuts) = (0, 0);
     for step in 0..FAILOVERS * 3 {
         let corruption = CORRUPTIONS[step % CORRUPTIONS.len()];
-        if step % 3 == 0 {
+        if step.is_multiple_of(3) {
             fail_over(&cluster, failovers);
             failovers += 1;
         } else {
             cluster.cut_streams(CUTS[cuts % CUTS.len()]);
             cuts += 1;
         }
-        if step % 2 == 0 {
+        if step.is_multiple_of(2) {
             cluster.corrupt_stream(corruption);
         } else {
             cluster.corrupt_answer(corruption);
@@ -132,7 +132,11 @@ async fn survives(api: Api, version: MesosVersion) {
     let missing: Vec<usize> = (0..died)
         .filter(|n| !told.contains_key(&format!("t.{n}")))
         .collect();
-    assert!(missing.is_empty(), "{missing:?} of {died}; {:?}", audience.errors());
+    assert!(
+        missing.is_empty(),
+        "{missing:?} of {died}; {:?}",
+        audience.errors()
+    );
     assert!(cluster.streams().most_open <= 1, "{:?}", cluster.streams());
 }
 

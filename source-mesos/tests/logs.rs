@@ -76,8 +76,7 @@ async fn the_logs_of_every_kind_of_executor_are_found() {
             tasks.push(task);
         }
         let mut watch = Watch::of(&cluster);
-        let failures = watch.next().await;
-        assert_eq!(failures.len(), tasks.len());
+        let failures = watch.all(tasks.len()).await;
         for task in tasks {
             let f = failures.iter().find(|f| f.id == task.id()).unwrap();
             let logs = watch.logs(f).await;
@@ -476,8 +475,7 @@ async fn every_kind_of_executor_is_found_after_it_left_the_list() {
         cluster.launch(TaskSpec::new("other"));
         cluster.finish(&cluster.launch(TaskSpec::new("last")));
         let mut watch = Watch::of(&cluster);
-        let failures = watch.next().await;
-        assert_eq!(failures.len(), tasks.len());
+        let failures = watch.all(tasks.len()).await;
         for f in &failures {
             let task = tasks.iter().find(|t| t.id() == f.id).unwrap();
             let logs = watch.logs(f).await;

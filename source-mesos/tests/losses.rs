@@ -26,6 +26,7 @@ const STARTED: i64 = 1_466_138_400;
 const LONG: Duration = Duration::from_secs(600);
 /// Of one that is always due.
 const SHORT: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What agents call themselves.
 const HOST: &str = "localhost";
 
@@ -140,9 +141,7 @@ impl Scene {
         if self.streams() {
             self.audience.is_streaming(&self.cluster).await;
         } else {
-            self.audience
-                .until("begun", |a| a.has_begun())
-                .await;
+            self.audience.until("begun", |a| a.has_begun()).await;
         }
     }
 
@@ -160,27 +159,31 @@ impl Scene {
 
     /// Waits until so many failures are told in all, and lets the masters list them again.
     async fn told(&self, count: usize) -> Vec<FailureRecord> {
+        self.told_and_listed(count, 2).await
+    }
+
+    /// The same with so many listings. A stream is opened ever more slowly.
+    async fn told_and_listed(&self, count: usize, times: usize) -> Vec<FailureRecord> {
         self.audience
             .until(&format!("{count} failures told"), |a| {
                 a.failures().len() >= count
             })
             .await;
         if self.streams() {
-            for _ in 0..2 {
+            for _ in 0..times {
                 let opened = self.cluster.streams().opened;
                 let goal = self.audience.batches() + 1;
                 self.cluster.cut_streams(StreamCut::Close);
-                assert!(self.cluster.wait_for_streams(opened + 1, LONG).await);
+                assert!(self.cluster.wait_for_streams(opened + 1, PATIENCE).await);
                 self.audience
                     .until("a snapshot", |a| a.batches() >= goal)
                     .await;
             }
         } else {
-            self.audience.more_batches(3).await;
+            self.audience.more_batches(times + 1).await;
         }
-        let failures = self.audience.count(count).await;
-        let keys: BTreeSet<_> = failures.iter().map(|f| &f.key).collect();
-        assert_eq!(keys.len(), count);
+        let failures = self.audience.failures();
+        assert_eq!(failures.len(), count, "{failures:?}");
         failures
     }
 
@@ -247,7 +250,7 @@ impl Scene {
         }
     }
 
-    /// [`tells`](Self::tells) what a death says that a test says nothing of.
+    /// Why a task died by a death of which nothing else is set.
     fn tells_status_1(&self, f: &FailureRecord) {
         self.tells(f, Some("Command exited with status 1"), None, Some(1));
     }
@@ -285,9 +288,11 @@ async fn row_01_executors_of_every_kind(api: Api) {
         ("pod", ExecutorKind::Pod),
     ]
     .map(|(id, kind)| {
-        let spec = spec("marathon", id).executor(kind).executor_id("runner");
-        let spec = spec.executor_id(format!("runner of {id}"));
-        launch(&cluster, spec.executor_label("owner", "runner"))
+        let spec = spec("marathon", id)
+            .executor(kind)
+            .executor_id(format!("runner of {id}"))
+            .executor_label("owner", "runner");
+        launch(&cluster, spec)
     });
     // Its neighbour in the pod is killed with it, which is no failure.
     let neighbour = spec("marathon", "neighbour")
@@ -322,16 +327,26 @@ async fn row_02_lost_agents(api: Api) {
     cluster.framework("aware").partition_aware(true);
     let lost = launch_many(&cluster, "marathon", 20);
     let unreachable = launch_many(&cluster, "aware", 1);
+    let ended = ["marathon", "aware"].map(|framework| {
+        ["failed", "finished"].map(|end| {
+            let id = format!("{framework}.{end}");
+            launch(&cluster, spec(framework, &id))
+        })
+    });
     let scene = Scene::of(api, cluster).await;
-    let agent = scene.cluster.agent(0);
+    let cluster = &scene.cluster;
+    for [failed, finished] in &ended {
+        cluster.fail(failed, Death::failed().unacknowledged());
+        cluster.fail(finished, Death::finished().unacknowledged());
+    }
+    scene.audience.count(2).await;
+    let agent = cluster.agent(0);
     agent.lose();
-    let failures = scene.told(21).await;
+    // Those that had ended are not lost too, although their masters add such a status.
+    let failures = scene.told_and_listed(23, 1).await;
     for (tasks, state) in [(&lost, "TASK_LOST"), (&unreachable, "TASK_UNREACHABLE")] {
         for task in tasks {
-            assert_eq!(
-                scene.cluster.listing_of(task),
-                Some(Listing::Unreachable)
-            );
+            assert_eq!(cluster.listing_of(task), Some(Listing::Unreachable));
             let f = of(&failures, task);
             scene.has_facts(f, task, state);
             scene.has_times(f, task);
@@ -341,27 +356,24 @@ async fn row_02_lost_agents(api: Api) {
     }
     // The logs are on the agent: they are there again when it is.
     let first = of(&failures, &lost[0]);
-    assert!(
-        scene
-            .audience
-            .locator
-            .locate(first)
-            .await
-            .unwrap_err()
-            .is_retryable()
-    );
+    let e = scene.audience.locator.locate(first).await.unwrap_err();
+    assert!(e.is_retryable(), "{e}");
     agent.restore().unwrap();
-    assert_eq!(scene.cluster.state_of(&lost[0]), Some(TaskState::Running));
+    assert_eq!(cluster.state_of(&lost[0]), Some(TaskState::Running));
     let logs = scene.logs_in_the_end(first).await;
     scene.reads(first, &lost[0], &logs).await;
     for task in lost[1..].iter().chain(&unreachable) {
         scene.has_logs(of(&failures, task), task).await;
     }
-    scene.told(21).await;
-    // It lives again and can die again.
-    scene.cluster.fail(&lost[3], Death::failed());
-    let failures = scene.told(22).await;
-    let f = &failures[21];
+    for [failed, _] in &ended {
+        let f = of(&failures, failed);
+        scene.is_whole(f, failed, "TASK_FAILED").await;
+        scene.tells_status_1(f);
+    }
+    // A task that lives again can die again.
+    cluster.fail(&lost[3], Death::failed());
+    let failures = scene.told_and_listed(24, 1).await;
+    let f = failures.last().unwrap();
     scene.is_whole(f, &lost[3], "TASK_FAILED").await;
     scene.tells_status_1(f);
 }
@@ -392,7 +404,12 @@ async fn row_03_schedulers_that_do_not_acknowledge(api: Api) {
         assert!(scene.audience.failures().len() <= 5);
     }
     cluster.framework("back").reconnect();
-    let failures = scene.told(15).await;
+    scene
+        .audience
+        .until("told of all", |a| a.failures().len() == 15)
+        .await;
+    scene.looks().await;
+    let failures = scene.audience.count(15).await;
     for task in &slow {
         assert_eq!(cluster.listing_of(task), Some(Listing::Tasks));
         let f = of(&failures, task);
@@ -441,13 +458,12 @@ async fn row_04_frameworks_that_are_torn_down(api: Api) {
         .audience
         .until("told of 5", |a| a.failures().len() == 5)
         .await;
-    let heard: Vec<_> = heard
-        .iter()
-        .map(|task| (task, cluster.last_timestamp_of(task).unwrap() as i64))
-        .collect();
     for task in batch[..5].iter().chain(&unheard) {
         cluster.fail(task, Death::failed());
     }
+    let died = |task| cluster.last_timestamp_of(task).unwrap() as i64;
+    let held: Vec<_> = unheard.iter().chain(&heard).collect();
+    let held: Vec<_> = held.into_iter().map(|task| (task, died(task))).collect();
     for name in ["batch", "unheard", "heard"] {
         cluster.framework(name).tear_down();
     }
@@ -458,13 +474,8 @@ async fn row_04_frameworks_that_are_torn_down(api: Api) {
         scene.is_whole(f, task, "TASK_FAILED").await;
         scene.tells_status_1(f);
     }
-    for task in &unheard {
-        let f = of(&failures, task);
-        scene.has_facts(f, task, "TASK_FAILED");
-        scene.has_logs(f, task).await;
-        scene.tells_status_1(f);
-    }
-    for (task, died) in heard {
+    // All that has not been acknowledged gets the status of a kill as well.
+    for (task, died) in held {
         let f = of(&failures, task);
         scene.has_facts(f, task, "TASK_FAILED");
         scene.has_logs(f, task).await;
@@ -497,7 +508,7 @@ async fn row_05_masters_that_are_away(api: Api) {
     trouble("connection refused").await;
     assert!(scene.audience.failures().is_empty());
     master.restore().unwrap();
-    let failures = scene.told(5).await;
+    let failures = scene.told_and_listed(5, 1).await;
     for task in &tasks {
         let f = of(&failures, task);
         scene.is_whole(f, task, "TASK_FAILED").await;
@@ -574,7 +585,9 @@ async fn row_07_more_failures_than_a_master_keeps(api: Api) {
 /// An agent keeps the last 150 ended executors of a framework. Failures of those before
 /// were not told at all.
 async fn row_08_more_executors_than_an_agent_keeps(api: Api) {
-    let scene = Scene::of(api, cluster().await).await;
+    // Slow polls leave the processor to the logs.
+    let set = |b: MesosBuilder| b.interval(SHORT);
+    let scene = Scene::with(api, cluster().await, set).await;
     let tasks = launch_many(&scene.cluster, "marathon", 300);
     for task in &tasks {
         scene.cluster.fail(task, Death::failed());
@@ -751,8 +764,8 @@ async fn row_12_restarts(api: Api) {
         scene.is_whole(f, task, "TASK_FAILED").await;
         scene.tells_status_1(f);
     }
-    let again = of(&second, &earlier[0]);
-    assert_eq!(again.finished.as_second(), STARTED);
+    let f = of(&second, &again);
+    scene.is_whole(f, &again, "TASK_FAILED").await;
     if scene.streams() {
         let f = of(&second, &late);
         scene.is_whole(f, &late, "TASK_FAILED").await;
@@ -767,7 +780,9 @@ async fn row_13_message_reason_and_exit_code(api: Api) {
     let lines = format!("one\ntwo \"quoted\" \\ {}", "\u{1f4a5}".repeat(1000));
     let deaths = [
         (
-            Death::failed().exit(3).reason("REASON_COMMAND_EXECUTOR_FAILED"),
+            Death::failed()
+                .exit(3)
+                .reason("REASON_COMMAND_EXECUTOR_FAILED"),
             Some("Command exited with status 3"),
             Some("REASON_COMMAND_EXECUTOR_FAILED"),
             Some(3),
@@ -816,9 +831,9 @@ async fn row_13_message_reason_and_exit_code(api: Api) {
 
 /// The end overtakes the start: its event tells that the task runs, in the state of one that
 /// failed. The status comes when the scheduler has acknowledged the start.
-async fn dies_fast(version: MesosVersion) {
-    let settings = FakeCluster::builder().version(version);
-    let scene = Scene::of(Api::Stream, start(settings, 1).await).await;
+#[tokio::test]
+async fn stream_a_task_that_dies_fast_is_told_with_its_message() {
+    let scene = Scene::of(Api::Stream, cluster().await).await;
     let tasks = launch_many(&scene.cluster, "marathon", 2);
     for task in &tasks {
         scene.cluster.fail(task, Death::failed().exit(4).fast());
@@ -840,15 +855,34 @@ async fn dies_fast(version: MesosVersion) {
     }
 }
 
+/// Updates of 1.0 have no status. Before 1.7 there is none of an end that an earlier update
+/// announced. The state is looked at because of the update.
 #[tokio::test]
-async fn stream_a_task_that_dies_fast_is_told_with_its_message() {
-    dies_fast(MesosVersion::V1_11).await;
-}
-
-/// Before 1.7 no event tells the status then.
-#[tokio::test]
-async fn stream_a_task_that_dies_fast_is_looked_for_where_no_event_follows() {
-    dies_fast(MesosVersion::V1_4).await;
+async fn stream_a_status_that_no_event_tells_is_looked_for() {
+    let looked_for = async |version, death: Death| {
+        let cluster = start(FakeCluster::builder().version(version), 1).await;
+        let tasks = launch_many(&cluster, "marathon", 3);
+        let scene = Scene::of(Api::Stream, cluster).await;
+        let looks = || scene.cluster.calls("GET_STATE");
+        // There is one after the snapshot anyway.
+        scene.audience.until("looking", |_| looks() == 1).await;
+        for task in &tasks {
+            scene.cluster.fail(task, death.clone());
+            scene.cluster.acknowledge(task);
+        }
+        let failures = scene.told_and_listed(3, 1).await;
+        assert_eq!(looks(), 2);
+        for task in &tasks {
+            let f = of(&failures, task);
+            scene.has_facts(f, task, "TASK_FAILED");
+            scene.has_logs(f, task).await;
+            scene.tells_status_1(f);
+        }
+    };
+    tokio::join!(
+        looked_for(MesosVersion::V1_0, Death::failed()),
+        looked_for(MesosVersion::V1_4, Death::failed().fast()),
+    );
 }
 
 /// Of a task that no snapshot and no event told before, ids are known, and what a look finds.
@@ -881,7 +915,14 @@ async fn stream_an_update_of_an_unknown_task_is_told_with_its_ids() {
     assert!(scene.cluster.calls("GET_STATE") > 0);
     let seen: BTreeSet<_> = failures
         .iter()
-        .map(|f| (f.id.as_str(), f.name.as_str(), f.framework.as_str(), f.host.as_str()))
+        .map(|f| {
+            (
+                f.id.as_str(),
+                f.name.as_str(),
+                f.framework.as_str(),
+                f.host.as_str(),
+            )
+        })
         .collect();
     let expected = [
         ("ghost", "ghost", "", ""),
@@ -907,7 +948,7 @@ async fn stream_a_task_that_is_added_dead_after_a_failover_is_told() {
     let cluster = &scene.cluster;
     let opened = cluster.streams().opened;
     cluster.failover_empty();
-    assert!(cluster.wait_for_streams(opened + 1, LONG).await);
+    assert!(cluster.wait_for_streams(opened + 1, PATIENCE).await);
     scene.listens().await;
     for task in &tasks {
         cluster.fail(task, Death::failed());
@@ -945,23 +986,6 @@ async fn stream_an_update_that_is_repeated_tells_nothing_new() {
     scene.tells_status_1(&failures[0]);
 }
 
-/// Updates of 1.0 have no status: the state is looked at.
-#[tokio::test]
-async fn stream_of_1_0_tells_the_status_after_a_look() {
-    let settings = FakeCluster::builder().version(MesosVersion::V1_0);
-    let scene = Scene::of(Api::Stream, start(settings, 1).await).await;
-    let tasks = launch_many(&scene.cluster, "marathon", 3);
-    for task in &tasks {
-        scene.cluster.fail(task, Death::failed());
-    }
-    let failures = scene.told(3).await;
-    for task in &tasks {
-        let f = of(&failures, task);
-        scene.is_whole(f, task, "TASK_FAILED").await;
-        scene.tells_status_1(f);
-    }
-}
-
 /// Before 1.5 there are no heartbeats: silence says nothing.
 #[tokio::test]
 async fn stream_of_1_4_stays_open_without_heartbeats() {
@@ -981,24 +1005,32 @@ async fn stream_of_1_4_stays_open_without_heartbeats() {
 }
 
 /// No event tells of executors, whose labels are those of the pod. A look finds them while
-/// the executor is there, as it is for a moment after its last task.
+/// the executor is there, as it is for a moment after its last task; later no master knows
+/// them.
 #[tokio::test]
 async fn stream_a_pod_that_fails_at_once_has_the_labels_of_its_executor() {
     let scene = Scene::of(Api::Stream, cluster().await).await;
-    let tasks = ["pod.1", "pod.2"].map(|id| {
-        let spec = spec("marathon", id)
+    let spec = |id: &str| {
+        spec("marathon", id)
             .executor(ExecutorKind::Pod)
             .executor_label("owner", id)
-            .keep_executor();
+    };
+    let tasks = [
+        spec("pod.1").keep_executor(),
+        spec("pod.2").keep_executor(),
+        spec("gone"),
+    ]
+    .map(|spec| {
         let task = launch(&scene.cluster, spec);
         scene.cluster.fail(&task, Death::failed());
         task
     });
-    let failures = scene.told(2).await;
+    let failures = scene.told(3).await;
     for task in &tasks {
         let f = of(&failures, task);
         scene.is_whole(f, task, "TASK_FAILED").await;
-        assert_eq!(f.labels["owner"], task.id());
+        let owner = (task.id() != "gone").then_some(task.id());
+        assert_eq!(f.labels.get("owner").map(String::as_str), owner);
         scene.tells(f, Some("Container exited with status 1"), None, Some(1));
     }
 }

@@ -5,8 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::{Audience, TICK, builder};
+use futures_util::future::join_all;
 use notifier_testkit::mesos::{
-    Auth, Corruption, Death, FakeCluster, MesosVersion, StreamCut, TaskSpec,
+    Auth, Corruption, Death, ExecutorKind, FakeCluster, MesosVersion, StreamCut, TaskSpec,
 };
 use source_mesos::Api;
 
@@ -108,9 +109,33 @@ async fn a_stream_that_stalls_is_dead_after_two_heartbeats() {
     .await;
 }
 
+async fn survives_corruption(corruption: Corruption) {
+    let cluster = FakeCluster::start().await.unwrap();
+    let audience = Audience::of(
+        builder(&cluster.masters_flag())
+            .api(Api::Stream)
+            .sweep(Duration::from_millis(500)),
+    );
+    audience.is_streaming(&cluster).await;
+    cluster.corrupt_stream(corruption);
+    for n in 0..6 {
+        cluster.launch_failed(TaskSpec::new(format!("t.{n}")), Death::failed());
+        if n == 2 {
+            // Of a new stream.
+            cluster.corrupt_stream(corruption);
+            cluster.cut_streams(StreamCut::Close);
+        }
+    }
+    let failures = audience.count(6).await;
+    assert!(
+        failures.iter().all(|f| f.message.is_some()),
+        "{corruption:?}"
+    );
+}
+
 #[tokio::test]
 async fn corrupt_records_cost_nothing() {
-    for corruption in [
+    let all = [
         Corruption::TruncatedBody,
         Corruption::Html,
         Corruption::Garbage,
@@ -121,26 +146,8 @@ async fn corrupt_records_cost_nothing() {
         Corruption::UnknownEvent,
         Corruption::Status(500),
         Corruption::Status(503),
-    ] {
-        let cluster = FakeCluster::start().await.unwrap();
-        let audience = Audience::of(
-            builder(&cluster.masters_flag())
-                .api(Api::Stream)
-                .sweep(Duration::from_millis(500)),
-        );
-        audience.is_streaming(&cluster).await;
-        cluster.corrupt_stream(corruption);
-        for n in 0..6 {
-            cluster.launch_failed(TaskSpec::new(format!("t.{n}")), Death::failed());
-            if n == 2 {
-                // Of a new stream.
-                cluster.corrupt_stream(corruption);
-                cluster.cut_streams(StreamCut::Close);
-            }
-        }
-        let failures = audience.count(6).await;
-        assert!(failures.iter().all(|f| f.message.is_some()), "{corruption:?}");
-    }
+    ];
+    join_all(all.map(survives_corruption)).await;
 }
 
 #[tokio::test]
@@ -199,4 +206,66 @@ async fn a_stream_that_must_be_is_an_error_without_one() {
         "{e}"
     );
     assert!(e.ends_with("answered 404"), "{e}");
+}
+
+#[tokio::test]
+async fn labels_of_an_executor_that_is_gone_come_from_its_agent() {
+    for api in [Api::Stream, Api::Poll] {
+        let cluster = FakeCluster::start().await.unwrap();
+        let audience = Audience::of(
+            builder(&cluster.masters_flag())
+                .api(api)
+                .sweep(Duration::from_secs(60)),
+        );
+        audience.until("a first answer", Audience::has_begun).await;
+        let pod = |id: &str| {
+            TaskSpec::new(id)
+                .executor(ExecutorKind::Pod)
+                .executor_label("team", "pods")
+                .label("own", id)
+        };
+        // Its executor lives for no time at all.
+        cluster.launch_failed(pod("p.1"), Death::failed());
+        let f = audience.one("p.1").await;
+        assert_eq!(
+            (&*f.labels["team"], &*f.labels["own"]),
+            ("pods", "p.1"),
+            "{api:?}"
+        );
+        // Without its agent it is told all the same.
+        cluster.agent(0).refuse();
+        cluster.launch_failed(pod("p.2"), Death::failed());
+        assert_eq!(audience.one("p.2").await.labels["own"], "p.2");
+        audience.count(2).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_master_adds_to_a_task_that_had_ended_is_no_second_death() {
+    let cluster = FakeCluster::start().await.unwrap();
+    let audience = Audience::of(
+        builder(&cluster.masters_flag())
+            .api(Api::Stream)
+            .sweep(Duration::from_millis(300)),
+    );
+    audience.is_streaming(&cluster).await;
+    let torn = cluster.launch(TaskSpec::new("torn").framework("slow"));
+    let lost = cluster.launch(TaskSpec::new("lost").framework("other"));
+    cluster.framework("slow").hold_acknowledgements();
+    cluster.framework("other").hold_acknowledgements();
+    for task in [&torn, &lost] {
+        cluster.fail(task, Death::failed().exit(3));
+    }
+    audience.count(2).await;
+    cluster.framework("slow").tear_down();
+    cluster.agent(0).lose();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for f in audience.count(2).await {
+        assert_eq!(
+            (&*f.state, f.exit_code),
+            ("TASK_FAILED", Some(3)),
+            "{}",
+            f.id
+        );
+    }
 }

@@ -112,7 +112,6 @@ enum Form {
 type Fault = (&'static str, usize);
 
 const NO_VALUE: &str = "no value where one should be";
-const ENDLESS: &str = "a key or a number without end";
 const CUT: &str = "the text is cut short";
 
 impl<V: Visit> Walker<V> {
@@ -319,14 +318,15 @@ impl<V: Visit> Walker<V> {
             Form::Nested(skipper, _) => skipper.feed(rest),
         };
         let is_needed = value.take.is_some() || matches!(value.form, Form::Key(_) | Form::Word);
-        let Some(end) = len.map(|len| from + len) else {
-            if is_needed {
+        let end = len.map_or(bytes.len(), |len| from + len);
+        let is_kept = is_needed && self.has_room(&mut value, end - start, end)?;
+        if len.is_none() {
+            if is_kept {
                 self.pieces.extend_from_slice(&bytes[start..]);
-                self.check_size(&mut value, bytes.len())?;
             }
             self.next = Next::Rest(value);
-            return Ok(bytes.len());
-        };
+            return Ok(end);
+        }
         if let Form::Nested(_, close) = value.form
             && bytes[end - 1] != close
         {
@@ -337,7 +337,7 @@ impl<V: Visit> Walker<V> {
         } else {
             Next::Comma
         };
-        if !is_needed {
+        if !is_kept {
             return Ok(end);
         }
         let mut whole = &bytes[start..end];
@@ -346,9 +346,6 @@ impl<V: Visit> Walker<V> {
             whole = &self.pieces;
         }
         match value.form {
-            Form::Key(_) | Form::Word if whole.len() > self.max_taken => {
-                return Err((ENDLESS, end));
-            }
             Form::Key(_) => {
                 self.key.clear();
                 self.key.extend_from_slice(&key_of(whole));
@@ -357,28 +354,31 @@ impl<V: Visit> Walker<V> {
             Form::Word if !word::is_word(whole) => return Err((NO_VALUE, end)),
             _ => {}
         }
-        match value.take {
-            Some(place) if whole.len() > self.max_taken => self.visit.too_large(place),
-            Some(place) => self.visit.take(place, whole),
-            None => {}
+        if let Some(place) = value.take {
+            self.visit.take(place, whole);
         }
         self.pieces.clear();
         Ok(end)
     }
 
-    /// No more than the limit is ever kept.
-    fn check_size(&mut self, value: &mut Value<V::Place>, at: usize) -> Result<(), Fault> {
-        if self.pieces.len() <= self.max_taken {
-            return Ok(());
+    /// Whether a value with so many more bytes can be kept; if not, it is skipped from here on.
+    fn has_room(
+        &mut self,
+        value: &mut Value<V::Place>,
+        more: usize,
+        at: usize,
+    ) -> Result<bool, Fault> {
+        if self.pieces.len() + more <= self.max_taken {
+            return Ok(true);
         }
         if matches!(value.form, Form::Key(_) | Form::Word) {
-            return Err((ENDLESS, at));
+            return Err(("a key or a number without end", at));
         }
         self.pieces.clear();
         if let Some(place) = value.take.take() {
             self.visit.too_large(place);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The end of what was entered last.

@@ -23,7 +23,9 @@ use self::{
 use crate::{
     body::Pace,
     options::Credentials,
+    recall::Labels,
     sandbox::{self, Trace},
+    state::agent::{AgentExecutor, AgentState},
 };
 
 /// The logs of a sandbox.
@@ -61,6 +63,27 @@ impl MesosLogLocator {
             max,
             pace,
         )))
+    }
+}
+
+impl MesosLogLocator {
+    /// The labels of a task's executor, which its agent knows for longer than the master.
+    pub(crate) async fn labels(&self, trace: &Trace) -> Option<Labels> {
+        trace.address()?;
+        let slot = self.0.slot(trace);
+        let asked = Instant::now();
+        let known = self.0.look_up(&slot, trace, None).await.ok()?;
+        let labels = |agent: &AgentState| {
+            let is_it =
+                |e: &&AgentExecutor| e.framework == trace.framework && e.id == trace.executor;
+            let run = agent.executors.iter().rev().find(is_it);
+            run.map(|run| run.labels.clone())
+        };
+        if let Some(labels) = labels(&known.agent) {
+            return Some(labels);
+        }
+        let known = self.0.look_up(&slot, trace, Some(asked)).await.ok()?;
+        labels(&known.agent)
     }
 }
 

@@ -1,12 +1,12 @@
 //! What an agent knows of its executors.
 
-use std::mem;
+use std::{collections::BTreeMap, mem};
 
 use serde::Deserialize;
 
 use super::{
     Seconds, is_final,
-    lenient::{self, List, Raws, Text},
+    lenient::{self, Labels, List, Raws, Text},
     status::StatusJson,
     v0::once,
 };
@@ -33,6 +33,7 @@ pub(crate) struct AgentExecutor {
     pub(crate) directory: String,
     /// It is the default executor, which runs pods.
     pub(crate) runs_pods: bool,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) tasks: Vec<AgentTask>,
 }
 
@@ -217,6 +218,7 @@ impl From<ExecutorJson<'_>> for AgentExecutor {
             container: executor.container.into(),
             directory: executor.directory.into(),
             runs_pods: executor.kind.0 == "DEFAULT",
+            labels: executor.labels.0,
             tasks: tasks.map(AgentTask::from).collect(),
         }
     }
@@ -253,6 +255,7 @@ struct ExecutorJson<'a> {
     directory: Text<'a>,
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
+    labels: Labels,
     #[serde(borrow)]
     tasks: Raws<'a>,
     #[serde(borrow)]
@@ -306,6 +309,15 @@ mod tests {
             }
         );
         assert!(!e.tasks[0].has_ended());
+    }
+
+    #[test]
+    fn the_work_dir_is_told_by_the_flags() {
+        let s = parse(br#"{"frameworks":[],"flags":{"x":{},"work_dir":"/var/lib/mesos"}}"#);
+        assert_eq!(s.unwrap().work_dir, "/var/lib/mesos");
+        for without in [r#"{"frameworks":[],"flags":[]}"#, r#"{"frameworks":[]}"#] {
+            assert_eq!(parse(without.as_bytes()).unwrap().work_dir, "");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) struct Snapshot {
     /// Some agents have not come back yet after a change of leaders: what ran on them
     /// will be listed only then.
     pub(crate) settling: bool,
-    /// Executors that have labels or run pods.
+    /// Also those that have no labels: that is worth to be known.
     pub(crate) executors: Vec<Executor>,
     /// The names of the frameworks by their ids.
     pub(crate) frameworks: HashMap<Arc<str>, Arc<str>>,
@@ -95,13 +95,6 @@ pub(crate) struct Executor {
     pub(crate) labels: BTreeMap<String, String>,
     /// It is the default executor, which runs pods.
     pub(crate) runs_pods: bool,
-}
-
-impl Executor {
-    /// Something of it cannot be told from its tasks.
-    fn is_of_interest(&self) -> bool {
-        self.runs_pods || !self.labels.is_empty()
-    }
 }
 
 /// A task as its master knows it.

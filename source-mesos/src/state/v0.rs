@@ -252,12 +252,12 @@ fn agent(raw: &[u8]) -> Option<Agent> {
     (!agent.id.is_empty()).then_some(agent)
 }
 
-/// One that has labels or runs pods. Its framework is not known yet.
+/// Its framework is not known yet.
 fn executor(raw: &[u8]) -> Option<Executor> {
     let keys = ["executor_id", "id", "slave_id", "labels", "type"];
     let [executor_id, id, agent, labels, kind] = pick(raw, keys)?;
     let string = |raw: Option<&[u8]>| raw.map(lenient::string).unwrap_or_default();
-    let executor = Executor {
+    Some(Executor {
         id: [executor_id, id]
             .map(string)
             .into_iter()
@@ -269,8 +269,7 @@ fn executor(raw: &[u8]) -> Option<Executor> {
         },
         runs_pods: string(kind) == "DEFAULT",
         ..Executor::default()
-    };
-    executor.is_of_interest().then_some(executor)
+    })
 }
 
 #[cfg(test)]
@@ -383,8 +382,8 @@ mod tests {
             {"executor_id": "bare"}, {"id": "old", "labels": {"labels": [{"key": "k", "value": 1}]}},
         ]}]}));
         let ids: Vec<&str> = s.executors.iter().map(|e| e.id.as_str()).collect();
-        assert_eq!(ids, ["e", "old"]);
-        assert_eq!(s.executors[1].labels["k"], "1");
+        assert_eq!(ids, ["e", "bare", "old"]);
+        assert_eq!(s.executors[2].labels["k"], "1");
     }
 
     #[test]
@@ -537,6 +536,47 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_framework_may_come_last() {
+        let s = snapshot(
+            br#"{"frameworks":[{"tasks":[{"id":"a","state":"TASK_FAILED"}],"executors":[{"id":"e","type":"DEFAULT","slave_id":"S"}],"name":"one","id":"F"},{"tasks":[{"id":"b","framework_id":"own","state":"TASK_LOST"}]}],"pid":"p"}"#,
+        )
+        .unwrap();
+        let of: Vec<_> = s
+            .tasks
+            .iter()
+            .map(|t| (t.id.as_str(), &*t.framework, &*t.framework_name))
+            .collect();
+        assert_eq!(of, [("a", "F", "one"), ("b", "own", "")]);
+        assert_eq!(&*s.frameworks["F"], "one");
+        let e = &s.executors[0];
+        assert_eq!(
+            (&*e.framework, e.agent.as_str(), e.runs_pods),
+            ("F", "S", true)
+        );
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_an_error() {
+        for bad in [
+            r#"{"frameworks":[],"frameworks":[]}"#,
+            r#"{"pid":"a","frameworks":[],"pid":"a"}"#,
+            r#"{"frameworks":[{"id":"F","id":"F"}]}"#,
+            r#"{"frameworks":[{"tasks":[],"tasks":[]}]}"#,
+        ] {
+            assert!(snapshot(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_health_of_a_status_is_read() {
+        let s = with_task(json!({"id": "a", "state": "TASK_KILLED", "statuses": [
+            {"state": "TASK_RUNNING", "healthy": true}, {"state": "TASK_KILLED", "healthy": false}]}));
+        let healthy: Vec<_> = s.tasks[0].statuses.iter().map(|s| s.healthy).collect();
+        assert_eq!(healthy, [Some(true), Some(false)]);
+        assert_eq!(s.tasks[0].statuses[0].message, None);
+    }
+
+    #[test]
     fn ids_that_are_numbers_are_exact() {
         let s = snapshot(
             br#"{"version":1.20,"frameworks":[{"id":12345678901234567890123,"tasks":[{"id":12345678901234567,"state":"TASK_FAILED"},{"id":12345678901234568,"state":"TASK_FAILED"},{"id":-7,"state":"TASK_FAILED"}]}]}"#,
@@ -560,6 +600,35 @@ mod tests {
     const SAMPLE: &str = r#"{"version":"1.4.1","pid":"master@1:5050","leader":"master@1:5050","slaves":[{"id":"S1","hostname":"h","port":5051,"pid":"slave(1)@1:5051"}],"frameworks":[{"id":"F","name":"m","executors":[{},{"executor_id":"e","labels":[{"key":"k","value":"v"}]}],"tasks":[],"completed_tasks":[{"id":"a","name":"é","state":"TASK_FAILED","slave_id":"S1","container":{"docker":{"image":"i"}},"labels":[{"key":"k","value":"\u00e9"}],"statuses":[{"state":"TASK_FAILED","timestamp":1466138479.19,"container_status":{"container_id":{"value":"c","parent":{"value":"p"}}}}]}]}]}"#;
 
     proptest! {
+        #[test]
+        fn pieces_do_not_matter(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
+            sizes in prop::collection::vec(1..100usize, 1..20),
+        ) {
+            let mut body = SAMPLE.as_bytes().to_vec();
+            for (at, byte) in edits {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let mut reader = StateReader::new(|_: &str| true);
+            let mut agent = super::super::agent::AgentReader::new();
+            let mut rest = body.as_slice();
+            let (mut fed, mut agent_fed) = (Ok(()), Ok(()));
+            for size in sizes.iter().cycle() {
+                let (piece, after) = rest.split_at(rest.len().min(*size));
+                fed = fed.and_then(|()| reader.feed(piece));
+                agent_fed = agent_fed.and_then(|()| agent.feed(piece));
+                rest = after;
+                if rest.is_empty() { break; }
+            }
+            let whole = snapshot(&body).map(|s| format!("{s:?}"));
+            let pieces = fed.and_then(|()| reader.finish()).map(|s| format!("{s:?}"));
+            prop_assert_eq!(whole, pieces);
+            let whole = super::super::agent::parse(&body).map(|s| format!("{s:?}"));
+            let pieces = agent_fed.and_then(|()| agent.finish()).map(|s| format!("{s:?}"));
+            prop_assert_eq!(whole, pieces);
+        }
+
         #[test]
         fn no_mutation_panics(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..8)) {
             let mut body = SAMPLE.as_bytes().to_vec();

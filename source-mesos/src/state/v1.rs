@@ -312,7 +312,7 @@ fn executor(raw: &[u8]) -> Option<Executor> {
         },
         runs_pods: kind.is_some_and(|kind| lenient::string(kind) == "DEFAULT"),
     };
-    (!executor.id.is_empty() && executor.is_of_interest()).then_some(executor)
+    (!executor.id.is_empty()).then_some(executor)
 }
 
 #[cfg(test)]
@@ -438,7 +438,11 @@ mod tests {
         executors.sort_unstable();
         assert_eq!(
             executors,
-            [("F", "pod", "S", true, 0), ("G", "old", "", false, 1)]
+            [
+                ("F", "plain", "", false, 0),
+                ("F", "pod", "S", true, 0),
+                ("G", "old", "", false, 1)
+            ]
         );
         assert_eq!(
             (&*s.frameworks["F"], &*s.frameworks["G"]),
@@ -488,7 +492,7 @@ mod tests {
             ("GET_TASKS", "get_tasks", (3, 0, 0, 0)),
             ("GET_AGENTS", "get_agents", (0, 2, 0, 0)),
             ("GET_FRAMEWORKS", "get_frameworks", (0, 0, 2, 0)),
-            ("GET_EXECUTORS", "get_executors", (0, 0, 0, 2)),
+            ("GET_EXECUTORS", "get_executors", (0, 0, 0, 3)),
         ] {
             let s = snapshot(&json!({"type": kind, key: get_state[key]}));
             let found = (

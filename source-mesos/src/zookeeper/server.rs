@@ -383,3 +383,57 @@ async fn an_expired_session_is_followed_by_another() {
     let after = server.sessions();
     assert!(!after.is_empty() && after.iter().all(|s| !before.contains(s)));
 }
+
+#[tokio::test]
+async fn a_source_finds_its_masters_there() {
+    use futures_util::StreamExt as _;
+    use notifier_core::Source as _;
+    use notifier_testkit::mesos::{Death, FakeCluster, TaskSpec};
+
+    let Some(server) = Server::start(4000).await else {
+        return;
+    };
+    let cluster = FakeCluster::builder().masters(2).start().await.unwrap();
+    let client = server.client().await;
+    let mut nodes = Vec::new();
+    for n in 0..2 {
+        let port = cluster.master(n).addr().port();
+        let info =
+            format!(r#"{{"address":{{"hostname":"localhost","ip":"127.0.0.1","port":{port}}}}}"#);
+        let mode = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+        let node = client
+            .create("/mesos/json.info_", info.as_bytes(), &mode)
+            .await;
+        nodes.push(format!("/mesos/json.info_{}", node.unwrap().1));
+    }
+    let address = format!("zk://{}/mesos", server.address());
+    let (source, _) = crate::MesosSource::builder([address])
+        .backlog(crate::Backlog::Report)
+        .build()
+        .unwrap();
+    let mut events = Box::new(source).events(None);
+    let mut told = async |id: &str| {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let Some(Ok(batch)) = events.next().await else {
+                    continue;
+                };
+                let is_there = batch.failures.iter().any(|f| f.id == id);
+                batch.ack.done();
+                if is_there {
+                    return;
+                }
+            }
+        });
+        assert!(found.await.is_ok(), "{id} was not told");
+    };
+    cluster.launch_failed(TaskSpec::new("a"), Death::failed());
+    told("a").await;
+    // Another one leads, and the first stays there, silent.
+    cluster.cut_streams(notifier_testkit::mesos::StreamCut::Stall);
+    cluster.master(1).lead();
+    client.delete(&nodes[0], None).await.unwrap();
+    cluster.launch_failed(TaskSpec::new("b"), Death::failed());
+    told("b").await;
+    assert!(cluster.streams().most_open <= 1);
+}

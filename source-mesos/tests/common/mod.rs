@@ -13,8 +13,8 @@ use notifier_core::{
     Batch, Error, FailureKey, FailureRecord, LogLocator as _, LogStream, Source as _, SystemClock,
 };
 use notifier_testkit::mesos::FakeCluster;
-use tokio::task::JoinHandle;
 use source_mesos::{Api, Backlog, MesosBuilder, MesosLogLocator, MesosSource};
+use tokio::task::JoinHandle;
 
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 
@@ -68,6 +68,16 @@ impl Watch {
         }
         batch.ack.done();
         batch.failures
+    }
+
+    /// So many failures, of one poll or of several.
+    pub(crate) async fn all(&mut self, n: usize) -> Vec<FailureRecord> {
+        let mut failures = Vec::new();
+        while failures.len() < n {
+            failures.extend(self.next().await);
+        }
+        assert_eq!(failures.len(), n, "{failures:?}");
+        failures
     }
 
     /// The only failure of the next poll.

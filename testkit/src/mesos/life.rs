@@ -1,14 +1,12 @@
-//! What happens to tasks, executors, frameworks and agents.
+//! What happens to tasks and their executors.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::content::LogContent;
 use super::model::{
-    Executor, ExecutorKey, Leader, Link, Listing, Model, Status, Task, TaskKey, round, uuid,
-    uuid_bits,
+    Executor, ExecutorKey, Link, Listing, Model, Status, Task, TaskKey, round, uuid, uuid_bits,
 };
 use super::spec::{Death, ExecutorKind, Image, TaskSpec, TaskState};
-use crate::http::End;
 
 /// The reason of updates that tell nothing but a change of health.
 const HEALTH: &str = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED";
@@ -150,7 +148,7 @@ impl Model {
     }
 
     /// The master hears a status, and with it the latest state if that is another one.
-    fn hear(&mut self, key: TaskKey, status: Status, latest: Option<TaskState>) {
+    pub(super) fn hear(&mut self, key: TaskKey, status: Status, latest: Option<TaskState>) {
         let by_status = self.version.updates_by_status();
         let Some(task) = self.tasks.get_mut(&key) else {
             return;
@@ -364,16 +362,8 @@ impl Model {
         true
     }
 
-    /// Acknowledges all that waits of a framework.
-    pub(crate) fn acknowledge_all(&mut self, at: usize) {
-        let keys: Vec<_> = self.frameworks[at].tasks.iter().copied().collect();
-        for key in keys {
-            self.acknowledge(key);
-        }
-    }
-
     /// Moves a task into `completed_tasks` and ends its executor with its last task.
-    fn complete(&mut self, key: TaskKey) {
+    pub(super) fn complete(&mut self, key: TaskKey) {
         self.list(key, Listing::Completed);
         let limits = self.limits;
         let Some(task) = self.tasks.get(&key) else {
@@ -394,7 +384,7 @@ impl Model {
         }
     }
 
-    fn end_executor(&mut self, key: ExecutorKey) {
+    pub(super) fn end_executor(&mut self, key: ExecutorKey) {
         let Some(executor) = self.executors.get_mut(&key) else {
             return;
         };
@@ -414,7 +404,7 @@ impl Model {
     }
 
     /// Puts a task into another list of its framework.
-    fn list(&mut self, key: TaskKey, listing: Listing) {
+    pub(super) fn list(&mut self, key: TaskKey, listing: Listing) {
         let limits = self.limits;
         let Some(task) = self.tasks.get_mut(&key) else {
             return;
@@ -450,57 +440,8 @@ impl Model {
         }
     }
 
-    /// Removes a framework; what it still ran is killed.
-    pub(crate) fn tear_down(&mut self, at: usize) {
-        self.generation += 1;
-        let now = self.now();
-        let id = self.frameworks[at].id.clone();
-        let keys: Vec<_> = self.frameworks[at].tasks.iter().copied().collect();
-        // Tasks of lost agents last. Those that have ended get the status too.
-        let lost = self.frameworks[at].unreachable.iter().copied();
-        let keys: Vec<_> = keys.into_iter().chain(lost).collect();
-        for key in keys {
-            let message = format!("Framework {id} removed");
-            let killed = master_status(
-                TaskState::Killed,
-                now,
-                "REASON_FRAMEWORK_REMOVED",
-                &message,
-                false,
-            );
-            if self.master_ends(key, killed) {
-                *self.ended.entry(TaskState::Killed).or_default() += 1;
-            }
-            self.complete(key);
-        }
-        let executors: Vec<_> = self
-            .executors
-            .iter()
-            .filter(|(_, executor)| executor.framework == id)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in executors {
-            self.end_executor(key);
-        }
-        for agent in &mut self.agents {
-            if agent.completed.contains_key(&id) {
-                agent.torn_down.insert(id.clone());
-            }
-        }
-        let framework = &mut self.frameworks[at];
-        framework.torn_down = true;
-        framework.connected = false;
-        framework.unregistered_time = now;
-        self.tell_framework_removed(at);
-        let framework = self.frameworks.remove(at);
-        self.completed_frameworks.push_back(framework);
-        while self.completed_frameworks.len() > self.limits.completed_frameworks {
-            self.completed_frameworks.pop_front();
-        }
-    }
-
     /// The master itself ends a task, or gives it up. Returns whether it had not ended.
-    fn master_ends(&mut self, key: TaskKey, status: Status) -> bool {
+    pub(super) fn master_ends(&mut self, key: TaskKey, status: Status) -> bool {
         let Some(task) = self.tasks.get_mut(&key) else {
             return false;
         };
@@ -515,343 +456,6 @@ impl Model {
 
     fn shows_key(&self, key: TaskKey) -> bool {
         self.tasks.get(&key).is_some_and(|task| self.shows(task))
-    }
-
-    /// The master gives an agent up.
-    pub(crate) fn lose_agent(&mut self, index: usize) {
-        let link = self.agents[index].link;
-        if !matches!(link, Link::Registered | Link::Recovered) {
-            return;
-        }
-        self.generation += 1;
-        let now = self.now();
-        if link == Link::Recovered {
-            self.agents[index].link = Link::Vanished;
-            return;
-        }
-        self.agents[index].link = Link::Lost;
-        let unreachable = self.version.has_unreachable();
-        for (key, aware) in self.tasks_of(index) {
-            let Some(task) = self.tasks.get_mut(&key) else {
-                continue;
-            };
-            let had_ended = task.state.is_terminal();
-            task.before_loss = Some((task.state, task.statuses.len()));
-            let state = if aware {
-                TaskState::Unreachable
-            } else {
-                TaskState::Lost
-            };
-            let status = master_status(
-                state,
-                now,
-                "REASON_AGENT_REMOVED",
-                "health check timed out",
-                unreachable,
-            );
-            self.hear(key, status, None);
-            if !had_ended {
-                *self.ended.entry(state).or_default() += 1;
-            }
-            self.list(
-                key,
-                if unreachable {
-                    Listing::Unreachable
-                } else {
-                    Listing::Completed
-                },
-            );
-        }
-    }
-
-    /// An agent leaves in order; its tasks have ended for the master.
-    pub(crate) fn unregister_agent(&mut self, index: usize) {
-        if self.agents[index].link != Link::Registered {
-            return;
-        }
-        self.generation += 1;
-        let now = self.now();
-        let hostname = &self.agents[index].hostname;
-        let message = format!("Agent {hostname} removed: the agent unregistered");
-        for (key, _) in self.tasks_of(index) {
-            let reason = "REASON_AGENT_REMOVED";
-            let status = master_status(TaskState::Lost, now, reason, &message, false);
-            if self.master_ends(key, status) {
-                *self.ended.entry(TaskState::Lost).or_default() += 1;
-            }
-            self.complete(key);
-        }
-        self.agents[index].link = Link::Unregistered;
-        self.tell_agent_removed(index);
-    }
-
-    /// An operator marks an agent as gone for good.
-    pub(crate) fn mark_gone(&mut self, index: usize) {
-        self.generation += 1;
-        let now = self.now();
-        let unreachable: Vec<_> = self
-            .tasks
-            .values()
-            .filter(|task| task.agent == index && task.listing == Listing::Unreachable)
-            .map(|task| task.key)
-            .collect();
-        for (key, aware) in self.tasks_of(index) {
-            let (state, reason) = if aware {
-                (
-                    TaskState::GoneByOperator,
-                    "REASON_AGENT_REMOVED_BY_OPERATOR",
-                )
-            } else {
-                (TaskState::Lost, "REASON_AGENT_REMOVED")
-            };
-            let message = "Agent has been marked gone";
-            let status = master_status(state, now, reason, message, false);
-            if self.master_ends(key, status) {
-                *self.ended.entry(state).or_default() += 1;
-            }
-            if aware || !self.version.has_unreachable() {
-                self.complete(key);
-            } else {
-                self.list(key, Listing::Unreachable);
-            }
-        }
-        for key in unreachable {
-            self.complete(key);
-        }
-        self.agents[index].link = Link::Gone;
-    }
-
-    /// An agent is back, with its tasks and what happened to them meanwhile. One that is
-    /// gone stays so.
-    pub(crate) fn return_agent(&mut self, index: usize) {
-        self.come_back(index, false);
-    }
-
-    /// With `archives`, completed tasks come back also of frameworks that are not there.
-    fn come_back(&mut self, index: usize, archives: bool) {
-        self.generation += 1;
-        let now = self.now();
-        let agent = &mut self.agents[index];
-        let link = agent.link;
-        if matches!(link, Link::Registered | Link::Gone) {
-            return;
-        }
-        agent.link = Link::Registered;
-        agent.registered_time = now;
-        match link {
-            Link::Lost => self.take_back(index),
-            Link::Recovered | Link::Vanished => self.meet(index, archives),
-            _ => self.tell_agent_added(index),
-        }
-    }
-
-    /// The master that gave an agent up has it back.
-    fn take_back(&mut self, index: usize) {
-        let mut back: Vec<_> = self
-            .tasks
-            .values()
-            .filter(|task| task.agent == index && task.before_loss.is_some())
-            .map(|task| task.key)
-            .collect();
-        back.sort_unstable();
-        for key in &back {
-            let Some(task) = self.tasks.get_mut(key) else {
-                continue;
-            };
-            let Some((state, statuses)) = task.before_loss.take() else {
-                continue;
-            };
-            let pending = std::mem::take(&mut task.pending);
-            if !self.version.has_unreachable() {
-                // Before 1.2 the agent was told to end them; they stay lost.
-                self.complete(*key);
-                continue;
-            }
-            task.statuses.truncate(statuses);
-            task.state = state;
-            for status in pending {
-                task.push(status);
-            }
-            self.list(*key, Listing::Tasks);
-            self.tell_task_added(*key);
-        }
-        self.tell_agent_added(index);
-        for key in back {
-            self.complete_if_answered(key);
-        }
-    }
-
-    /// A new leader meets an agent: it learns of its tasks, and of frameworks that are
-    /// not back yet. The agent's archive holds completed tasks too, but they are taken
-    /// only for frameworks that are back.
-    fn meet(&mut self, index: usize, archives: bool) {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for (at, framework) in self.frameworks.iter().enumerate() {
-            let on_agent =
-                |key: &&TaskKey| self.tasks.get(key).is_some_and(|task| task.agent == index);
-            let keys: Vec<_> = framework.tasks.iter().filter(on_agent).copied().collect();
-            if framework.known() {
-                before.extend(keys);
-            } else if !keys.is_empty() {
-                after.push((at, keys));
-            }
-        }
-        for key in &before {
-            self.tell_task_added(*key);
-        }
-        self.tell_agent_added(index);
-        for (at, keys) in after {
-            self.frameworks[at].recovered = true;
-            if self.version.announces_recovered() {
-                self.tell_framework_added(at);
-            }
-            for key in keys {
-                self.tell_task_added(key);
-            }
-        }
-        for at in 0..self.frameworks.len() {
-            if archives || self.frameworks[at].registered {
-                continue;
-            }
-            let completed = std::mem::take(&mut self.frameworks[at].completed);
-            for key in completed {
-                match self.tasks.get_mut(&key) {
-                    Some(task) if task.agent == index => task.listing = Listing::Evicted,
-                    _ => self.frameworks[at].completed.push_back(key),
-                }
-            }
-        }
-        for key in before {
-            self.complete_if_answered(key);
-        }
-    }
-
-    /// Completes a task that has ended if its scheduler is there to acknowledge it.
-    fn complete_if_answered(&mut self, key: TaskKey) {
-        let Some(task) = self.tasks.get(&key) else {
-            return;
-        };
-        let ended = task.state.is_terminal() && task.listing == Listing::Tasks;
-        let framework = task.framework.clone();
-        let answers = self
-            .framework_by_id(&framework)
-            .is_some_and(|framework| framework.torn_down || framework.answers());
-        if ended && answers {
-            self.complete(key);
-        }
-    }
-
-    /// A framework is with the leader, again or for the first time after a failover.
-    pub(crate) fn register(&mut self, at: usize) {
-        let framework = &mut self.frameworks[at];
-        if std::mem::replace(&mut framework.registered, true) {
-            return;
-        }
-        self.generation += 1;
-        if !framework.recovered {
-            // It has an id of the old leader, so it counts as recovered for a moment.
-            (framework.registered, framework.recovered) = (false, true);
-            if self.version.announces_recovered() {
-                self.tell_framework_added(at);
-            }
-        }
-        let framework = &mut self.frameworks[at];
-        (framework.registered, framework.recovered) = (true, false);
-        self.tell_framework_updated(at);
-    }
-
-    /// The scheduler of a framework subscribes again.
-    pub(crate) fn reconnect(&mut self, at: usize) {
-        self.generation += 1;
-        let framework = &mut self.frameworks[at];
-        framework.connected = true;
-        framework.acknowledges = true;
-        if framework.registered {
-            self.tell_framework_updated(at);
-        } else {
-            self.register(at);
-        }
-        self.acknowledge_all(at);
-    }
-
-    /// Another master takes over. It knows the agents from the registry; unless `whole`,
-    /// they and the frameworks have yet to come back.
-    pub(crate) fn fail_over(&mut self, to: usize, whole: bool) {
-        self.generation += 1;
-        self.streams.end(End::Close);
-        self.leader = Leader::Master(to);
-        self.masters[to].elected_time = self.now();
-        for framework in self
-            .completed_frameworks
-            .iter_mut()
-            .filter(|one| !whole && !one.forgotten)
-        {
-            framework.forgotten = true;
-            for key in &framework.completed {
-                if let Some(task) = self.tasks.get_mut(key) {
-                    task.listing = Listing::Evicted;
-                }
-            }
-        }
-        for at in 0..self.frameworks.len() {
-            // A new master does not know what the old one gave up.
-            for key in std::mem::take(&mut self.frameworks[at].unreachable) {
-                if let Some(task) = self.tasks.get_mut(&key) {
-                    task.listing = Listing::Evicted;
-                }
-            }
-            self.frameworks[at].registered = whole;
-            self.frameworks[at].recovered = false;
-        }
-        for agent in &mut self.agents {
-            if matches!(agent.link, Link::Registered | Link::Recovered) {
-                agent.link = if whole {
-                    Link::Registered
-                } else {
-                    Link::Recovered
-                };
-            }
-        }
-    }
-
-    /// Nobody leads any more, or nobody can be found who does.
-    pub(crate) fn lose_leader(&mut self, leader: Leader) {
-        self.generation += 1;
-        self.streams.end(End::Close);
-        self.leader = leader;
-    }
-
-    /// All agents that are not lost come back to the leader, then the frameworks.
-    pub(crate) fn settle(&mut self) {
-        for index in 0..self.agents.len() {
-            if self.agents[index].link == Link::Recovered {
-                self.come_back(index, true);
-            }
-        }
-        for at in 0..self.frameworks.len() {
-            self.register(at);
-            if self.frameworks[at].answers() {
-                self.acknowledge_all(at);
-            }
-        }
-    }
-
-    /// The tasks listed as `tasks` of an agent, and whether their framework knows about
-    /// partitions.
-    fn tasks_of(&self, index: usize) -> Vec<(TaskKey, bool)> {
-        let mut keys = Vec::new();
-        for framework in &self.frameworks {
-            let on_agent =
-                |key: &&TaskKey| self.tasks.get(key).is_some_and(|task| task.agent == index);
-            keys.extend(
-                framework
-                    .tasks
-                    .iter()
-                    .filter(on_agent)
-                    .map(|key| (*key, framework.partition_aware)),
-            );
-        }
-        keys
     }
 }
 
@@ -875,7 +479,8 @@ impl Death {
     }
 }
 
-fn master_status(
+/// A status a master makes.
+pub(super) fn master_status(
     state: TaskState,
     now: f64,
     reason: &str,

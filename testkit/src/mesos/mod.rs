@@ -63,12 +63,16 @@
 //! # }
 //! ```
 
+mod agent;
 mod auth;
+mod builder;
 mod cluster;
 mod content;
 mod corruption;
 mod event;
+mod framework;
 mod handle;
+mod leader;
 mod life;
 mod model;
 mod operator;
@@ -81,7 +85,8 @@ mod stream;
 mod version;
 
 pub use auth::Auth;
-pub use cluster::{FakeCluster, FakeClusterBuilder, Stream};
+pub use builder::FakeClusterBuilder;
+pub use cluster::{FakeCluster, Stream};
 pub use content::LogContent;
 pub use corruption::Corruption;
 pub use handle::{AgentHandle, FrameworkHandle, MasterHandle, Recorded, ServerId, TaskHandle};

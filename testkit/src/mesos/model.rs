@@ -242,6 +242,13 @@ impl Task {
         self.statuses.push(status);
     }
 
+    /// Takes the statuses that waited for an acknowledgement, without telling anybody.
+    pub(crate) fn catch_up(&mut self) {
+        for status in std::mem::take(&mut self.pending) {
+            self.push(status);
+        }
+    }
+
     /// The state the agent knows, which a master may not have heard of.
     pub(crate) fn agent_state(&self) -> TaskState {
         match (&self.pending.last(), self.before_loss) {

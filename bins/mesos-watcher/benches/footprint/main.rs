@@ -84,30 +84,31 @@ async fn measure(extent: Extent) -> Result<Table> {
     let plan = Plan::new(extent);
     let mut table = Table::new(
         support::heading("footprint", extent),
-        &["", "here", "the original", "at most"],
+        &["", "here", "the original", "at most", ""],
     );
     let size = fs::metadata(support::program())?.len();
     table.row([
         "size of the program".into(),
-        format!("{} ({} bytes)", megabytes(size), grouped(size)),
+        megabytes(size),
         "13.8 MB".into(),
         String::new(),
+        format!("{} bytes", grouped(size)),
     ]);
     start_up(plan, &mut table).await?;
 
-    let is_told = process::is_told();
     let mut idle = Vec::new();
     for api in Api::ALL {
         let memory = idle_memory(plan, api).await?;
-        if is_told {
+        if let Some(memory) = memory {
             table.row([
                 format!("memory, {}, empty cluster", api.name()),
                 megabytes(memory),
                 "12.1 MB".into(),
                 String::new(),
+                format!("after {} s", plan.idle.as_secs_f64()),
             ]);
         }
-        idle.push((api, memory));
+        idle.push((api, memory.unwrap_or_default()));
     }
     for gzip in [true, false] {
         let large = Large::start(plan, gzip).await?;
@@ -115,20 +116,35 @@ async fn measure(extent: Extent) -> Result<Table> {
             large.sizes(&mut table)?;
         }
         for (nth, &(api, idle)) in idle.iter().enumerate() {
+            let packed = if gzip { "gzip" } else { "plain" };
+            let (name, window) = match api {
+                Api::Poll => (
+                    format!("poll every {} s", plan.interval.as_secs_f64()),
+                    plan.polling,
+                ),
+                Api::Stream => (
+                    format!("stream, sweep every {} s", plan.sweep.as_secs_f64()),
+                    plan.streaming,
+                ),
+            };
+            let name = format!("{name}, {packed}");
+            tell(&format!("large cluster, {name}"));
             let trial = Trial {
                 large: &large,
                 api,
-                idle,
+                window,
                 victims: &large.victims[nth * FAILURES..][..FAILURES],
             };
-            trial.run(plan, is_told, &mut table).await?;
+            let found = trial.run(plan).await?;
+            trial.show(&found, &name, idle, &mut table);
         }
         if extent == Extent::Smoke {
             break;
         }
     }
-    table.note("MB: 1,000,000 bytes. Master, agents and client are on loopback; only the watcher is measured.");
-    if !is_told {
+    table.note("Memory: the most that was resident, less what it is of an empty cluster.");
+    table.note("MB: 1,000,000 bytes; 67.1 MB are 64 MiB. Only the watcher is measured.");
+    if !process::are_told() {
         table.note("Memory and CPU are left out: there is no /proc as on Linux.");
     }
     Ok(table)
@@ -212,22 +228,23 @@ async fn start_up(plan: Plan, table: &mut Table) -> Result<()> {
     }
     for (what, times) in [("the first request", asked), ("/health is 200", healthy)] {
         table.row([
-            format!("from start until {what}, median of {}", plan.starts),
+            format!("from start until {what}"),
             format!("{:.1} ms", median(times).as_secs_f64() * 1000.0),
             String::new(),
             String::new(),
+            format!("median of {}", plan.starts),
         ]);
     }
     Ok(())
 }
 
 /// The memory with nothing to watch.
-async fn idle_memory(plan: Plan, api: Api) -> Result<u64> {
+async fn idle_memory(plan: Plan, api: Api) -> Result<Option<u64>> {
     tell(&format!("empty cluster, {}", api.name()));
     let cluster = FakeCluster::start().await?;
     let set = Set::start(&cluster, plan, Some(api))?;
     tokio::time::sleep(plan.idle).await;
-    Ok(set.process.memory().unwrap_or_default())
+    Ok(set.process.memory())
 }
 
 /// A cluster with many tasks that run.
@@ -283,13 +300,10 @@ impl Large {
         ] {
             table.row([
                 format!("{name} state of {} tasks", grouped(self.tasks as u64)),
-                format!(
-                    "{}, with gzip {}",
-                    megabytes(plain.length),
-                    megabytes(packed.length)
-                ),
+                megabytes(plain.length),
                 String::new(),
                 String::new(),
+                format!("with gzip {}", megabytes(packed.length)),
             ]);
         }
         Ok(())
@@ -331,83 +345,100 @@ fn spec(i: usize) -> TaskSpec {
 struct Trial<'a> {
     large: &'a Large,
     api: Api,
-    idle: u64,
+    window: Duration,
     victims: &'a [TaskHandle],
 }
 
+/// What a trial found.
+struct Found {
+    usage: Option<Usage>,
+    looks: usize,
+}
+
+struct Usage {
+    /// The most memory until the first look was over, and after that.
+    first: u64,
+    later: u64,
+    /// Whether the two can be told apart.
+    is_apart: bool,
+    /// CPU until the first look was over, and in the window after that.
+    begin: Duration,
+    spent: Duration,
+}
+
 impl Trial<'_> {
-    async fn run(&self, plan: Plan, is_told: bool, table: &mut Table) -> Result<()> {
-        let (large, api) = (self.large, self.api);
-        let gzip = if large.gzip { "gzip" } else { "plain" };
-        let (name, every, window) = match api {
-            Api::Poll => ("poll", plan.interval, plan.polling),
-            Api::Stream => ("stream, sweep", plan.sweep, plan.streaming),
-        };
-        let name = format!("{name} every {} s, {gzip}", every.as_secs_f64());
-        tell(&format!("{} tasks, {name}", grouped(large.tasks as u64)));
-
-        large.prepare(api)?;
-        let set = Set::start(&large.cluster, plan, Some(api))?;
+    async fn run(&self, plan: Plan) -> Result<Found> {
+        self.large.prepare(self.api)?;
+        let set = Set::start(&self.large.cluster, plan, Some(self.api))?;
         self.looked(&set, 0, plan).await?;
-        let (begin, start) = (set.process.peak(), set.process.cpu());
-        let is_reset = set.process.reset_peak();
+        let (first, begin) = (set.process.peak(), set.process.cpu());
+        let is_apart = set.process.reset_peak();
 
-        let (before, looks) = (set.process.cpu(), large.looks(api));
-        tokio::time::sleep(window).await;
+        let looks = self.large.looks(self.api);
+        tokio::time::sleep(self.window).await;
         let spent = set.process.cpu();
-        let looks = large.looks(api) - looks;
+        let looks = self.large.looks(self.api) - looks;
 
         for task in self.victims {
-            large.cluster.fail(task, Death::failed().exit(1));
+            self.large.cluster.fail(task, Death::failed().exit(1));
         }
         self.told(&set).await?;
         // Once more, for what is told twice.
-        self.looked(&set, large.looks(api), plan).await?;
-        let twice = set.told().len() - FAILURES;
-
-        if let (true, Some(begin), Some(later)) = (is_told, begin, set.process.peak()) {
-            let over = |peak: u64| peak.saturating_sub(self.idle);
-            let most = over(begin.max(later));
-            table.row([
-                format!("{name}: memory over the empty cluster's"),
-                if is_reset {
-                    format!(
-                        "{} (first {}, then {})",
-                        megabytes(most),
-                        megabytes(over(begin)),
-                        megabytes(over(later))
-                    )
-                } else {
-                    megabytes(most)
-                },
-                "497 MB".into(),
-                bar(
-                    format!("{} (64 MiB)", megabytes(MOST_MEMORY)),
-                    most <= MOST_MEMORY,
-                ),
-            ]);
+        self.looked(&set, self.large.looks(self.api), plan).await?;
+        let told = set.told();
+        if told.len() != FAILURES {
+            return Err(set.watcher.error(format!("told more than once: {told:?}")));
         }
-        if let (true, Some(start), Some(before), Some(spent)) = (is_told, start, before, spent) {
-            let minute = (spent - before).mul_f64(60.0 / window.as_secs_f64());
+        let usage = match (first, set.process.peak(), begin, spent) {
+            (Some(first), Some(later), Some(begin), Some(spent)) => Some(Usage {
+                first,
+                later,
+                is_apart,
+                begin,
+                spent: spent.saturating_sub(begin),
+            }),
+            _ => None,
+        };
+        Ok(Found { usage, looks })
+    }
+
+    fn show(&self, found: &Found, name: &str, idle: u64, table: &mut Table) {
+        if let Some(usage) = &found.usage {
+            let over = |peak: u64| peak.saturating_sub(idle);
+            let (first, later) = (over(usage.first), over(usage.later));
+            let most = first.max(later);
+            table.row([
+                format!("{name}: memory"),
+                megabytes(most),
+                "497 MB".into(),
+                bar(&megabytes(MOST_MEMORY), most <= MOST_MEMORY),
+                if usage.is_apart {
+                    format!("first {}, then {}", megabytes(first), megabytes(later))
+                } else {
+                    String::new()
+                },
+            ]);
+            let window = self.window.as_secs_f64();
+            let minute = usage.spent.mul_f64(60.0 / window);
             table.row([
                 format!("{name}: CPU per minute"),
-                format!(
-                    "{:.2} s ({looks} looks in {} s; until the first was over {:.2} s)",
-                    minute.as_secs_f64(),
-                    window.as_secs_f64(),
-                    start.as_secs_f64()
-                ),
+                seconds(minute),
                 "6.2 s".into(),
-                bar("3 s".into(), minute <= MOST_CPU),
+                bar("3 s", minute <= MOST_CPU),
+                format!(
+                    "{} looks in {window} s; before that {}",
+                    found.looks,
+                    seconds(usage.begin)
+                ),
             ]);
         }
         table.row([
             format!("{name}: {FAILURES} failures"),
-            format!("{FAILURES} told, {twice} twice"),
+            "each told once".into(),
             String::new(),
-            bar("0 twice".into(), twice == 0),
+            String::new(),
+            String::new(),
         ]);
-        Ok(())
     }
 
     /// Waits until there was one look more than so many, and it is over.
@@ -500,8 +531,13 @@ fn median(mut times: Vec<Duration>) -> Duration {
     (times[low] + times[high]) / 2
 }
 
-fn bar(most: String, is_kept: bool) -> String {
-    if is_kept { most } else { most + ", missed" }
+fn bar(most: &str, is_kept: bool) -> String {
+    let missed = if is_kept { "" } else { ", missed" };
+    format!("{most}{missed}")
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]

@@ -1,13 +1,14 @@
 //! What Linux tells about a process.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 /// The unit of times in `/proc/PID/stat`: `USER_HZ`, 100 on all but two old machines.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Whether there is `/proc` as Linux has it.
-pub(crate) fn is_told() -> bool {
-    Process(std::process::id()).cpu().is_some() && Path::new("/proc/self/status").exists()
+/// Whether processes are told of, in `/proc` as Linux has it.
+pub(crate) fn are_told() -> bool {
+    let own = Process(std::process::id());
+    own.cpu().is_some() && own.memory().is_some()
 }
 
 /// A process by its id.

@@ -155,10 +155,7 @@ pub(crate) fn master_state(model: &Model, index: usize) -> Vec<u8> {
             Vec::new()
         },
         completed_frameworks: if leads {
-            model
-                .completed()
-                .map(|f| framework(model, f))
-                .collect()
+            model.completed().map(|f| framework(model, f)).collect()
         } else {
             Vec::new()
         },

@@ -225,14 +225,14 @@ fn agent(json: &mut Json, model: &Model, index: usize) {
     json.text("version", &model.version.to_string());
     json.text("pid", &agent.pid());
     json.time("registered_time", agent.registered_time);
-    task::resources(json, model, "total_resources", 16.0, 65_536.0);
+    task::scalars(json, "total_resources", 16.0, 65_536.0, false);
 }
 
 fn agent_info(json: &mut Json, model: &Model, index: usize) {
     let agent = &model.agents[index];
     json.text("hostname", &agent.hostname);
     json.whole("port", agent.port.into());
-    task::resources(json, model, "resources", 16.0, 65_536.0);
+    task::scalars(json, "resources", 16.0, 65_536.0, false);
     json.id("id", &agent.id);
 }
 

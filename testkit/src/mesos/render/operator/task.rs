@@ -128,14 +128,20 @@ pub(super) fn labels(json: &mut Json, labels: &[Label]) {
     });
 }
 
+/// Resources in use; since roles can be many, by the role they are allocated to.
 pub(super) fn resources(json: &mut Json, model: &Model, name: &str, cpus: f64, mem: f64) {
+    scalars(json, name, cpus, mem, model.version.has_framework_events());
+}
+
+/// Resources, allocated to a role or not.
+pub(super) fn scalars(json: &mut Json, name: &str, cpus: f64, mem: f64, allocated: bool) {
     json.list(name, |json| {
         for (name, value) in [("cpus", cpus), ("mem", mem)] {
             json.item(|json| {
                 json.word("name", name);
                 json.word("type", "SCALAR");
                 json.object("scalar", |json| json.number("value", value));
-                if model.version.has_framework_events() {
+                if allocated {
                     json.object("allocation_info", |json| json.word("role", "*"));
                 } else {
                     json.word("role", "*");
