@@ -1,13 +1,13 @@
 //! The state of a cluster of 65,000 tasks, of which a thousand failed, in both forms: our
 //! reader beside serde_json, which reads them whole.
 //!
-//! `cargo bench -p source-mesos --features unstable-bench`
+//! `cargo bench -p source-mesos --features unstable-internals`
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
-use source_mesos::bench;
+use source_mesos::internals;
 
 mod cluster;
 mod typed;
@@ -30,7 +30,12 @@ fn state(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.sample_size(10);
     group.bench_function("ours", |b| {
-        b.iter(|| assert_eq!(bench::state(black_box(body), PIECE), Some(CLUSTER.failed)));
+        b.iter(|| {
+            assert_eq!(
+                internals::state(black_box(body), PIECE),
+                Some(CLUSTER.failed)
+            )
+        });
     });
     group.bench_function("serde_json borrowed", |b| {
         b.iter(|| {
@@ -57,13 +62,13 @@ fn record(c: &mut Criterion) {
     group.sample_size(10);
     group.bench_function("ours", |b| {
         b.iter(|| {
-            let found = bench::record(black_box(body), PIECE, false);
+            let found = internals::record(black_box(body), PIECE, false);
             assert_eq!(found, Some((CLUSTER.failed, 0)));
         });
     });
     group.bench_function("ours, with the live ones", |b| {
         b.iter(|| {
-            let found = bench::record(black_box(body), PIECE, true);
+            let found = internals::record(black_box(body), PIECE, true);
             assert_eq!(found, Some((CLUSTER.failed, CLUSTER.running)));
         });
     });

@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "unstable-bench")]
-#[doc(hidden)]
-pub mod bench;
 mod body;
 mod error;
 mod exit;
 mod identity;
+#[cfg(feature = "unstable-internals")]
+#[doc(hidden)]
+pub mod internals;
 mod inventory;
 mod json;
 mod leader;

@@ -33,7 +33,7 @@ impl Wanted {
         if self.has(&task.state) {
             return true;
         }
-        let Some(last) = task.statuses.last().filter(|_| task.state == KILLED) else {
+        let Some(last) = task.death().filter(|_| task.state == KILLED) else {
             return false;
         };
         let is_limit = |reason: &String| reason.starts_with("REASON_CONTAINER_LIMITATION");

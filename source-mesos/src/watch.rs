@@ -25,7 +25,7 @@ use crate::{
     recall::{Labels, Recall},
     sandbox::Trace,
     source::MesosSource,
-    state::{Task, is_alive},
+    state::Task,
     subscription::{Began, Cause, Signal, Subscription},
 };
 
@@ -461,7 +461,6 @@ impl Watch {
         self.recent
             .retain(|_, at| now.duration_since(*at) <= RECENT);
         let recent = &self.recent;
-        deaths.iter_mut().for_each(end_with_death);
         // What an event told meanwhile is known better than this answer knows it.
         deaths.retain(|task| {
             wanted.wants(task)
@@ -682,11 +681,11 @@ impl Watch {
         f.started = task
             .start_time()
             .and_then(|t| Timestamp::from_second(t.whole()).ok());
-        if let Some(last) = task.statuses.last().filter(|_| task.death_time().is_some()) {
-            f.message = last.message.as_deref().map(exit::message);
-            f.reason.clone_from(&last.reason);
-            f.exit_code = last.message.as_deref().and_then(exit::code);
-            f.healthy = last.healthy;
+        if let Some(death) = task.death() {
+            f.message = death.message.as_deref().map(exit::message);
+            f.reason.clone_from(&death.reason);
+            f.exit_code = death.message.as_deref().and_then(exit::code);
+            f.healthy = death.healthy;
         }
         f.image = task.image;
         f.labels = task.labels;
@@ -694,17 +693,6 @@ impl Watch {
         f.key = identity.key;
         f.locator = serde_json::to_value(trace).ok();
         f
-    }
-}
-
-/// Leaves out what a master added to a task that had ended: that its agent was lost, or its
-/// framework removed. Such a status is not of the task's state, and no second death.
-fn end_with_death(task: &mut Task) {
-    let after = task.statuses.iter().rev();
-    let after = after.take_while(|s| s.state != task.state && !is_alive(&s.state));
-    let left = task.statuses.len() - after.count();
-    if left > 0 && task.statuses[left - 1].state == task.state {
-        task.statuses.truncate(left);
     }
 }
 

@@ -159,7 +159,7 @@ impl Scene {
 
     /// Waits until so many failures are told in all, and lets the masters list them again.
     async fn told(&self, count: usize) -> Vec<FailureRecord> {
-        self.told_and_listed(count, 2).await
+        self.told_and_listed(count, 1).await
     }
 
     /// The same with so many listings. A stream is opened ever more slowly.
@@ -306,7 +306,7 @@ async fn row_01_executors_of_every_kind(api: Api) {
         scene.cluster.fail(task, Death::failed().exit(7));
     }
     assert_eq!(scene.cluster.state_of(&neighbour), Some(TaskState::Killed));
-    let failures = scene.told(tasks.len()).await;
+    let failures = scene.told_and_listed(tasks.len(), 2).await;
     for task in &tasks {
         let f = of(&failures, task);
         scene.is_whole(f, task, "TASK_FAILED").await;
@@ -343,7 +343,7 @@ async fn row_02_lost_agents(api: Api) {
     let agent = cluster.agent(0);
     agent.lose();
     // Those that had ended are not lost too, although their masters add such a status.
-    let failures = scene.told_and_listed(23, 1).await;
+    let failures = scene.told(23).await;
     for (tasks, state) in [(&lost, "TASK_LOST"), (&unreachable, "TASK_UNREACHABLE")] {
         for task in tasks {
             assert_eq!(cluster.listing_of(task), Some(Listing::Unreachable));
@@ -372,7 +372,7 @@ async fn row_02_lost_agents(api: Api) {
     }
     // A task that lives again can die again.
     cluster.fail(&lost[3], Death::failed());
-    let failures = scene.told_and_listed(24, 1).await;
+    let failures = scene.told(24).await;
     let f = failures.last().unwrap();
     scene.is_whole(f, &lost[3], "TASK_FAILED").await;
     scene.tells_status_1(f);
@@ -436,6 +436,9 @@ async fn row_03_schedulers_that_do_not_acknowledge(api: Api) {
         cluster.framework(name).reconnect();
     }
     assert_eq!(cluster.listing_of(&away[0]), Some(Listing::Completed));
+    for task in &back {
+        cluster.repeat_update(task);
+    }
     scene.looks().await;
     scene.told(15).await;
 }
@@ -508,7 +511,7 @@ async fn row_05_masters_that_are_away(api: Api) {
     trouble("connection refused").await;
     assert!(scene.audience.failures().is_empty());
     master.restore().unwrap();
-    let failures = scene.told_and_listed(5, 1).await;
+    let failures = scene.told(5).await;
     for task in &tasks {
         let f = of(&failures, task);
         scene.is_whole(f, task, "TASK_FAILED").await;
@@ -611,7 +614,7 @@ async fn row_09_ids_that_fail_twice_within_a_second(api: Api) {
         task
     });
     assert_ne!(runs[0].run_id(), runs[1].run_id());
-    let failures = scene.told(2).await;
+    let failures = scene.told_and_listed(2, 2).await;
     for task in &runs {
         // The locator's note names the run.
         let of_run = |f: &&FailureRecord| {
@@ -870,7 +873,7 @@ async fn stream_a_status_that_no_event_tells_is_looked_for() {
             scene.cluster.fail(task, death.clone());
             scene.cluster.acknowledge(task);
         }
-        let failures = scene.told_and_listed(3, 1).await;
+        let failures = scene.told(3).await;
         assert_eq!(looks(), 2);
         for task in &tasks {
             let f = of(&failures, task);
@@ -981,7 +984,7 @@ async fn stream_an_update_that_is_repeated_tells_nothing_new() {
     }
     scene.audience.one("web").await;
     scene.cluster.repeat_update(&task);
-    let failures = scene.told(1).await;
+    let failures = scene.told_and_listed(1, 2).await;
     scene.is_whole(&failures[0], &task, "TASK_FAILED").await;
     scene.tells_status_1(&failures[0]);
 }
@@ -1005,8 +1008,8 @@ async fn stream_of_1_4_stays_open_without_heartbeats() {
 }
 
 /// No event tells of executors, whose labels are those of the pod. A look finds them while
-/// the executor is there, as it is for a moment after its last task; later no master knows
-/// them.
+/// the executor is there, as it is for a moment after its last task; later only the agent
+/// knows them.
 #[tokio::test]
 async fn stream_a_pod_that_fails_at_once_has_the_labels_of_its_executor() {
     let scene = Scene::of(Api::Stream, cluster().await).await;
@@ -1029,8 +1032,7 @@ async fn stream_a_pod_that_fails_at_once_has_the_labels_of_its_executor() {
     for task in &tasks {
         let f = of(&failures, task);
         scene.is_whole(f, task, "TASK_FAILED").await;
-        let owner = (task.id() != "gone").then_some(task.id());
-        assert_eq!(f.labels.get("owner").map(String::as_str), owner);
+        assert_eq!(f.labels.get("owner").map(String::as_str), Some(task.id()));
         scene.tells(f, Some("Container exited with status 1"), None, Some(1));
     }
 }

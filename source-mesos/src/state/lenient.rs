@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use crate::json::pick;
 
 /// Reads a value as text. Some writers let numbers that are none and bare control
-/// characters through: a text that fails is repaired and read once more.
+/// characters through: a text that fails is repaired and read once more. So is one with a
+/// number that is too large, which fails where no number is expected.
 pub(super) fn read<T>(
     body: &[u8],
     parse: impl Fn(&str) -> Result<T, serde_json::Error>,
@@ -65,11 +66,10 @@ pub(super) fn number(raw: &[u8]) -> Number {
     read(raw, |t| serde_json::from_str(t)).unwrap_or_default()
 }
 
-/// The text with `null` for `nan` and `inf` in all their spellings and spaces for bare control
-/// characters within strings; `None` if there are none of these. Nothing is added or
-/// closed: what was cut short stays so.
+/// The text with `null` for `nan` and `inf` in all their spellings and for numbers that are too
+/// large, and spaces for bare control characters within strings; `None` if there are none of
+/// these. Nothing is added or closed: what was cut short stays so.
 fn repaired(text: &str) -> Option<String> {
-    const NUMBERS: [&str; 3] = ["infinity", "inf", "nan"];
     let bytes = text.as_bytes();
     let mut out = String::new();
     // Up to here the text is in `out`.
@@ -96,8 +96,9 @@ fn repaired(text: &str) -> Option<String> {
         } else if byte == b'-' || byte.is_ascii_alphanumeric() {
             let is_word = |b: &u8| matches!(b, b'-' | b'+' | b'.') || b.is_ascii_alphanumeric();
             let end = at + bytes[at..].iter().take_while(|b| is_word(b)).count();
-            let word = text[at..end].trim_start_matches('-');
-            if NUMBERS.iter().any(|n| word.eq_ignore_ascii_case(n)) {
+            // These words, and numbers that are too large.
+            let number = text[at..end].trim_start_matches('-').parse::<f64>();
+            if number.is_ok_and(|n| !n.is_finite()) {
                 out.push_str(&text[done..at]);
                 out.push_str("null");
                 done = end;

@@ -133,16 +133,24 @@ pub(crate) struct Status {
 }
 
 impl Task {
-    /// The time of death, if a status tells it: that of the last status, which must be of
-    /// the task's state or else of a final one. Statuses come in order, and a state that
-    /// repeats replaces the one before, so the last one is the newest.
+    /// The status that tells the end: the newest of the task's state. What a master added
+    /// after it, that the agent was lost or the framework removed, is no news of it; such a
+    /// status tells the end only of a task whose state is of a master's making too.
+    pub(crate) fn death(&self) -> Option<&Status> {
+        let mut ended = self
+            .statuses
+            .iter()
+            .rev()
+            .take_while(|s| !is_alive(&s.state));
+        ended.find(|s| s.state == self.state).or_else(|| {
+            let last = self.statuses.last()?;
+            (is_final(&last.state) && !is_of_executor(&self.state)).then_some(last)
+        })
+    }
+
+    /// The time of death, if a status tells it.
     pub(crate) fn death_time(&self) -> Option<Seconds> {
-        let last = self.statuses.last()?;
-        if last.state == self.state || is_final(&last.state) {
-            last.time
-        } else {
-            None
-        }
+        self.death()?.time
     }
 
     /// The time of the first status.
@@ -185,6 +193,11 @@ pub(crate) fn is_final(state: &str) -> bool {
             | "TASK_GONE"
             | "TASK_GONE_BY_OPERATOR"
     )
+}
+
+/// True for ends that only an executor or its agent reports.
+fn is_of_executor(state: &str) -> bool {
+    matches!(state, "TASK_FINISHED" | "TASK_FAILED" | "TASK_ERROR")
 }
 
 /// True for states of tasks that are alive.
@@ -284,6 +297,18 @@ mod tests {
         assert_eq!(
             died("TASK_LOST", &[("TASK_RUNNING", 1.0), ("TASK_FAILED", 2.0)]),
             Some(2000)
+        );
+        // What a master added.
+        assert_eq!(
+            died(
+                "TASK_FAILED",
+                &[("TASK_FAILED", 2.0), ("TASK_LOST", 3.0), ("TASK_LOST", 4.0)]
+            ),
+            Some(2000)
+        );
+        assert_eq!(
+            died("TASK_FAILED", &[("TASK_RUNNING", 1.0), ("TASK_LOST", 3.0)]),
+            None
         );
         assert_eq!(died("TASK_FAILED", &[]), None);
         assert_eq!(died("TASK_FAILED", &[("TASK_FAILED", 0.0)]), None);
