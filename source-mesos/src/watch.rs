@@ -67,11 +67,9 @@ struct Pending {
     listed: Option<Vec<FailureKey>>,
 }
 
-/// A death of which not all is known: the task itself, or its executor, which may have
-/// labels.
+/// A death of a task that is not known: only its ids are.
 struct Orphan {
     task: Task,
-    is_known: bool,
     since: Instant,
 }
 
@@ -241,17 +239,22 @@ impl Watch {
             return;
         }
         let is_further = self.further.iter().any(|at| now >= *at);
-        if now < self.next && !is_further {
-            return;
-        }
-        self.further.retain(|at| now < *at);
-        self.last_look = Some(now);
-        self.next = now + self.pace();
-        let form = if self.is_streaming {
-            self.form
+        let form = if now >= self.next || is_further {
+            self.further.retain(|at| now < *at);
+            self.last_look = Some(now);
+            self.next = now + self.pace();
+            if self.is_streaming {
+                self.form
+            } else {
+                Form::Plain
+            }
+        } else if self.executors.is_some_and(|at| now >= at) {
+            self.last_executors = Some(now);
+            Form::Executors
         } else {
-            Form::Plain
+            return;
         };
+        self.executors = None;
         self.look = Some(Look::start(
             form,
             Arc::clone(&self.source.masters),
@@ -296,19 +299,13 @@ impl Watch {
             Some(Signal::Began(began)) => return self.began(*began).await,
             Some(Signal::Died { task, is_known }) => {
                 self.recent.insert(Ledger::victim(&task), Instant::now());
-                let knows_executor = self.recall().knows_executor_of(&task);
-                if is_known && knows_executor {
-                    self.died(*task);
-                    return Ok(());
-                }
-                self.orphans.push(Orphan {
-                    task: *task,
-                    is_known,
-                    since: Instant::now(),
-                });
                 if is_known {
-                    self.look_at_executors();
+                    self.died_or_ask(*task);
                 } else {
+                    self.orphans.push(Orphan {
+                        task: *task,
+                        since: Instant::now(),
+                    });
                     self.look_in(Duration::ZERO);
                 }
             }
@@ -420,7 +417,6 @@ impl Watch {
         self.recall().learn(&mut snapshot, Instant::now());
         if look.form == Form::Executors {
             self.cost_of_executors = look.lasts();
-            self.adopt_known(look.begun);
             return Ok(());
         }
         self.cost = look.lasts();
@@ -560,22 +556,6 @@ impl Watch {
         }
     }
 
-    /// Deaths of which only the executor was not known, before a look at the executors.
-    fn adopt_known(&mut self, asked: Instant) {
-        let (mut told, mut waiting) = (Vec::new(), Vec::new());
-        for orphan in std::mem::take(&mut self.orphans) {
-            if orphan.is_known && orphan.since <= asked {
-                told.push(orphan.task);
-            } else {
-                waiting.push(orphan);
-            }
-        }
-        self.orphans = waiting;
-        for task in told {
-            self.died_or_ask(task);
-        }
-    }
-
     /// The master may have forgotten the executor of a task that died soon; its agent has not.
     fn died_or_ask(&mut self, task: Task) {
         if self.recall().knows_executor_of(&task) {
@@ -605,10 +585,14 @@ impl Watch {
             return;
         };
         let waiting = self.asked.remove(&executor).unwrap_or_default();
-        // Without an answer there are none; the question is not asked again.
-        let (framework, id) = executor;
-        self.recall()
-            .learn_labels(framework, id, labels.unwrap_or_default(), Instant::now());
+        let is_known = |task: &Task| self.recall().knows_executor_of(task);
+        // Without an answer there are none, unless the master told some meanwhile; the
+        // question is not asked again.
+        if labels.is_some() || !waiting.first().is_some_and(is_known) {
+            let ((framework, id), labels) = (executor, labels.unwrap_or_default());
+            self.recall()
+                .learn_labels(framework, id, labels, Instant::now());
+        }
         waiting.into_iter().for_each(|task| self.died(task));
     }
 

@@ -6,7 +6,9 @@
 //! cargo xtask deps              dependency direction, features, licences, packaging
 //! cargo xtask tables            write the generated tables into the docs
 //! cargo xtask tables --check    fail if they are not up to date
-//! cargo xtask fuzz [SECONDS]    fuzz the template engine, 60 s unless told otherwise
+//! cargo xtask fuzz [SECONDS] [template | mesos]
+//!                               fuzz the template engine and the readers of what masters
+//!                               send, or one of them, 60 s each unless told otherwise
 //! ```
 #![expect(
     clippy::print_stdout,
@@ -31,11 +33,12 @@ fn main() -> ExitCode {
         ["deps"] => deps::all(),
         ["tables"] => tables::all(false),
         ["tables", "--check"] => tables::all(true),
-        ["fuzz"] => tests::fuzz("60"),
-        ["fuzz", seconds] => tests::fuzz(seconds),
+        ["fuzz"] => tests::fuzz("60", None),
+        ["fuzz", seconds] => tests::fuzz(seconds, None),
+        ["fuzz", seconds, which] => tests::fuzz(seconds, Some(which)),
         _ => {
             eprintln!(
-                "usage: cargo xtask test [--no-install] | deps | tables [--check] | fuzz [SECONDS]"
+                "usage: cargo xtask test [--no-install] | deps | tables [--check] | fuzz [SECONDS] [template | mesos]"
             );
             return ExitCode::from(64);
         }

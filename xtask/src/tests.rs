@@ -204,25 +204,28 @@ fn compare(skipped: &mut Vec<String>) -> Result<u64> {
     Ok(SCENARIOS.len() as u64)
 }
 
-/// Fuzzes the template engine.
-pub(crate) fn fuzz(seconds: &str) -> Result {
-    if !Path::new(&root())
-        .join("notifier-template/examples/fuzz.rs")
-        .exists()
-    {
-        return Err("there is no fuzzer".into());
+/// What is fuzzed: its name, its crate, and the features that takes.
+const FUZZERS: [(&str, &str, &str); 2] = [
+    ("template", "notifier-template", ""),
+    ("mesos", "source-mesos", "unstable-internals"),
+];
+
+/// Fuzzes everything, or one thing by its name, each for so many seconds.
+pub(crate) fn fuzz(seconds: &str, which: Option<&str>) -> Result {
+    let is_asked = |name: &str| which.is_none_or(|which| which == name);
+    if seconds.parse::<u64>().is_err() || !FUZZERS.iter().any(|(name, ..)| is_asked(name)) {
+        return Err("usage: cargo xtask fuzz [SECONDS] [template | mesos]".into());
     }
-    let mut c = cargo();
-    c.args([
-        "run",
-        "--release",
-        "-p",
-        "notifier-template",
-        "--example",
-        "fuzz",
-        "--",
-        "1",
-        seconds,
-    ]);
-    loud(c)
+    for (_, package, features) in FUZZERS.iter().filter(|(name, ..)| is_asked(name)) {
+        let mut c = cargo();
+        // What overflows is a finding too.
+        for checks in ["overflow-checks", "debug-assertions"] {
+            c.args(["--config", &format!("profile.release.{checks}=true")]);
+        }
+        c.args(["run", "--release", "--locked", "-p", package])
+            .args(["--features", features, "--example", "fuzz"])
+            .args(["--", "1", seconds]);
+        loud(c)?;
+    }
+    Ok(())
 }

@@ -98,7 +98,7 @@ impl Stage {
     pub(crate) async fn play(&self) -> Tally {
         // The first look at a cluster is the baseline: what died before is not news.
         self.cluster
-            .wait_for_polls(2, Duration::from_secs(10))
+            .wait_for_streams(1, Duration::from_secs(10))
             .await;
         let mut seen = Seen::default();
 

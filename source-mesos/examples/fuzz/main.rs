@@ -31,15 +31,24 @@ use serde_json::Value;
 use source_mesos::internals::{Found, Frame, Reader, frames, read};
 
 #[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
+static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// What reading may take before it is reported: this, and so much for each byte.
 const SLOW: Duration = Duration::from_millis(50);
 const SLOW_BYTE: Duration = Duration::from_nanos(100);
 
 /// What may be allocated at once while reading: this, and so much for each byte.
-const MEMORY_BASE: usize = 8 << 20;
-const MEMORY_BYTE: usize = 12;
+const MEMORY: Memory = Memory {
+    base: 256 << 10,
+    each: 12,
+};
+
+/// The same for lists that were filled with the smallest elements: of `{"id":"a"}` most is
+/// what it does not say.
+const MEMORY_OF_MANY: Memory = Memory {
+    base: 1 << 20,
+    each: 64,
+};
 
 /// One in so many inputs is made large.
 const LARGE: u32 = 1000;
@@ -59,6 +68,12 @@ const READERS: [Reader; 5] = [
     },
 ];
 
+#[derive(Clone, Copy, Debug)]
+struct Memory {
+    base: usize,
+    each: usize,
+}
+
 /// What is read: a text, or the records of a stream.
 #[derive(Clone, Debug)]
 struct Input {
@@ -66,6 +81,7 @@ struct Input {
     bodies: Vec<Vec<u8>>,
     /// What it says, if it was not mutated.
     says: Option<Vec<Value>>,
+    memory: Memory,
 }
 
 impl Input {
@@ -85,6 +101,7 @@ impl Input {
             reader,
             bodies,
             says: Some(says),
+            memory: MEMORY,
         }
     }
 
@@ -99,6 +116,7 @@ impl Input {
             reader,
             bodies: vec![bytes],
             says: None,
+            memory: MEMORY,
         }
     }
 
@@ -224,20 +242,16 @@ fn is_same(a: &[Found], b: &[Found]) -> bool {
 }
 
 /// Reads an input in all ways, and tells what is wrong with it.
-fn check(
-    rng: &mut Rng,
-    reader: Reader,
-    bytes: &[u8],
-    says: Option<&[Value]>,
-) -> Result<Measured, Fault> {
+fn check(rng: &mut Rng, input: &Input, bytes: &[u8]) -> Result<Measured, Fault> {
+    let reader = input.reader;
     let checked = catch_unwind(AssertUnwindSafe(|| {
         let mut measured = Measured::default();
-        let (before, started) = (MEMORY.current_usage(), Instant::now());
-        MEMORY.reset_peak_usage();
+        let (before, started) = (ALLOCATOR.current_usage(), Instant::now());
+        ALLOCATOR.reset_peak_usage();
         read(reader, [bytes], &mut drop);
         measured.took = started.elapsed();
-        measured.peak = MEMORY.peak_usage() - before;
-        if measured.peak > MEMORY_BASE + MEMORY_BYTE * bytes.len() {
+        measured.peak = ALLOCATOR.peak_usage() - before;
+        if measured.peak > input.memory.base + input.memory.each * bytes.len() {
             return Err(Fault::Memory);
         }
         // A busy machine makes anything slow once.
@@ -258,13 +272,13 @@ fn check(
         }
         let why = failure(&whole);
         measured.is_read = why.is_none();
-        if let Some(says) = says {
+        if let Some(says) = &input.says {
             let told: Vec<Value> = whole
                 .iter()
                 .filter(|found| found.failure() != Some("the end"))
                 .filter_map(Found::tell)
                 .collect();
-            if told != says {
+            if told != *says {
                 return Err(Fault::Misread);
             }
         }
@@ -348,7 +362,7 @@ fn check_frames(rng: &mut Rng, bytes: &[u8], max: u64) -> Result<(), Fault> {
 }
 
 /// The shortest text found with the same fault.
-fn shrink(rng: &mut Rng, reader: Reader, bytes: &[u8], fault: Fault) -> Vec<u8> {
+fn shrink(rng: &mut Rng, input: &Input, bytes: &[u8], fault: Fault) -> Vec<u8> {
     let mut best = bytes.to_vec();
     let until = Instant::now() + Duration::from_secs(5);
     let mut size = best.len() / 2;
@@ -358,7 +372,7 @@ fn shrink(rng: &mut Rng, reader: Reader, bytes: &[u8], fault: Fault) -> Vec<u8> 
             let mut shorter = best.clone();
             shorter.drain(at..best.len().min(at + size));
             // Other cuts may be needed to see it.
-            let is_seen = (0..4).any(|_| check(rng, reader, &shorter, None).err() == Some(fault));
+            let is_seen = (0..4).any(|_| check(rng, input, &shorter).err() == Some(fault));
             if is_seen {
                 best = shorter;
             } else {
@@ -414,7 +428,7 @@ impl Report {
         let is_shown_whole = fault == Fault::Misread;
         let shown = match is_shown_whole {
             true => bytes.to_vec(),
-            false => shrink(rng, input.reader, bytes, fault),
+            false => shrink(rng, input, bytes, fault),
         };
         let start = &shown[..shown.len().min(6000)];
         println!(
@@ -465,6 +479,7 @@ fn fuzz(seed: u64, seconds: u64) -> Report {
                 input = Input::generate(&mut rng, READERS[which]);
             }
             input.says = None;
+            input.memory = MEMORY_OF_MANY;
             let at = rng.usize(..input.bodies.len());
             mutate::inflate(&mut rng, &mut input.bodies[at]);
         }
@@ -472,7 +487,7 @@ fn fuzz(seed: u64, seconds: u64) -> Report {
         report.executions += 1;
         report.bytes += bytes.len() as u64;
         report.generated += u64::from(input.says.is_some());
-        match check(&mut rng, input.reader, &bytes, input.says.as_deref()) {
+        match check(&mut rng, &input, &bytes) {
             Err(fault) => report.fault(&mut rng, &input, &bytes, fault),
             Ok(measured) => {
                 report.add(&bytes, &measured);

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, mem};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     Seconds, is_final,
-    lenient::{self, Labels, List, Raws, Text},
+    lenient::{self, Each, Labels, List, Text},
     status::StatusJson,
     v0::once,
 };
@@ -210,8 +210,8 @@ impl AgentExecutor {
 
 impl From<ExecutorJson<'_>> for AgentExecutor {
     fn from(executor: ExecutorJson<'_>) -> Self {
-        let current = executor.tasks.parse::<AgentTaskJson<'_>>();
-        let tasks = current.chain(executor.completed_tasks.parse());
+        let mut tasks = executor.tasks.0;
+        tasks.extend(executor.completed_tasks.0);
         Self {
             framework: String::new(),
             id: executor.id.into(),
@@ -219,7 +219,7 @@ impl From<ExecutorJson<'_>> for AgentExecutor {
             directory: executor.directory.into(),
             runs_pods: executor.kind.0 == "DEFAULT",
             labels: executor.labels.0,
-            tasks: tasks.map(AgentTask::from).collect(),
+            tasks,
         }
     }
 }
@@ -235,6 +235,12 @@ impl From<AgentTaskJson<'_>> for AgentTask {
             id: task.id.into(),
             state: task.state.into(),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentTask {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        AgentTaskJson::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -256,10 +262,8 @@ struct ExecutorJson<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
     labels: Labels,
-    #[serde(borrow)]
-    tasks: Raws<'a>,
-    #[serde(borrow)]
-    completed_tasks: Raws<'a>,
+    tasks: Each<AgentTask>,
+    completed_tasks: Each<AgentTask>,
 }
 
 #[derive(Default, Deserialize)]

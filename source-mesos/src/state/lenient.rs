@@ -270,7 +270,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A list of objects, or nothing. Elements that are no objects are left out.
+/// Of a list at least so many elements are kept.
+const KEPT: usize = 64;
+
+/// A list of objects, or nothing. Elements that are no objects are left out, and so are some
+/// between the first one and the last ones if there are far more than anybody asks for: many
+/// small ones take a hundred times the memory of their text.
 pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<T> Default for List<T> {
@@ -298,6 +303,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
                 let mut list = Vec::new();
                 while let Some(Object(element)) = seq.next_element::<Object<T>>()? {
                     list.extend(element);
+                    if list.len() == 2 * KEPT {
+                        list.drain(1..=KEPT);
+                    }
                 }
                 Ok(List(list))
             }
@@ -310,23 +318,21 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// A list, or nothing, whose elements are still to be read: one that is broken spoils
+/// A list of objects, or nothing, of which each is read by itself: one that is broken spoils
 /// no other.
-#[derive(Default)]
-pub(super) struct Raws<'a>(pub(super) Vec<&'a RawValue>);
+pub(super) struct Each<T>(pub(super) Vec<T>);
 
-impl<'a> Raws<'a> {
-    /// The elements that are objects and can be read.
-    pub(super) fn parse<T: Deserialize<'a>>(self) -> impl Iterator<Item = T> {
-        self.0.into_iter().filter_map(|raw| object(raw.get()).ok()?)
+impl<T> Default for Each<T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Raws<'a> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Each<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Raws<'de>;
+        struct V<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
+            type Value = Each<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
             }
@@ -338,18 +344,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raws<'a> {
                 visit_str(&str)
             );
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut raws = Raws::default();
-                while let Some(raw) = seq.next_element()? {
-                    raws.0.push(raw);
+                let mut each = Vec::new();
+                while let Some(raw) = seq.next_element::<&RawValue>()? {
+                    each.extend(object(raw.get()).ok().flatten());
                 }
-                Ok(raws)
+                Ok(Each(each))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 drain_map(map)?;
-                Ok(Raws::default())
+                Ok(Each::default())
             }
         }
-        deserializer.deserialize_any(V)
+        deserializer.deserialize_any(V(PhantomData))
     }
 }
 

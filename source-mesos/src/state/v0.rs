@@ -403,6 +403,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_too_large_lose_only_themselves() {
+        let body = r#"{"frameworks":[{"id":"F","tasks":[
+            {"id":"a","state":"TASK_LOST","name":"1e999","labels":[1e999,{"key":"k","value":"v"}],
+             "container":-1e999,"statuses":[1e999,{"state":"TASK_LOST","container_status":1e999}]}]}]}"#;
+        let s = snapshot(body.as_bytes()).unwrap();
+        let t = &s.tasks[0];
+        assert_eq!((t.name.as_str(), t.labels["k"].as_str()), ("1e999", "v"));
+        assert_eq!((t.image.as_str(), t.statuses.len()), ("", 1));
+    }
+
+    #[test]
+    fn of_very_many_statuses_the_first_and_the_last_ones_are_kept() {
+        for count in [1, 127, 128, 129, 10_000] {
+            let statuses: Vec<_> = (1..=count)
+                .map(|n| json!({"state": "TASK_FAILED", "timestamp": n}))
+                .collect();
+            let s =
+                with_task(json!({"id": "a", "state": "TASK_FAILED", "statuses": statuses}));
+            let t = &s.tasks[0];
+            assert_eq!(t.start_time(), Seconds::new(1.0));
+            assert_eq!(t.death_time(), Seconds::new(f64::from(count)));
+            assert!(t.statuses.len() < 128);
+        }
+    }
+
+    #[test]
     fn tasks_that_are_alive_are_let_go() {
         let s = with_task(json!({"id": "a", "state": "TASK_RUNNING"}));
         assert_eq!((s.tasks.len(), s.skipped), (0, 0));
