@@ -38,6 +38,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const ORPHAN: Duration = Duration::from_secs(10);
 /// For how long it is remembered that an event told a death.
 const RECENT: Duration = Duration::from_secs(60);
+const MOST_RECENT: usize = 1024;
 /// Looks that events ask for are this far apart at least, and so many times as far as one
 /// takes: a master has better things to do.
 const GAP: Duration = Duration::from_secs(2);
@@ -115,6 +116,8 @@ pub(crate) struct Watch {
     asking: JoinSet<(Executor, Option<Labels>)>,
     /// Deaths that events told a short time ago.
     recent: HashMap<Victim, Instant>,
+    /// With so many of these the old ones are forgotten.
+    most_recent: usize,
     skipped: usize,
 }
 
@@ -152,6 +155,7 @@ impl Watch {
             asked: HashMap::new(),
             asking: JoinSet::new(),
             recent: HashMap::new(),
+            most_recent: MOST_RECENT,
             skipped: 0,
         }
     }
@@ -298,7 +302,7 @@ impl Watch {
         match signal {
             Some(Signal::Began(began)) => return self.began(*began).await,
             Some(Signal::Died { task, is_known }) => {
-                self.recent.insert(Ledger::victim(&task), Instant::now());
+                self.recall_event(&task);
                 if is_known {
                     self.died_or_ask(*task);
                 } else {
@@ -346,6 +350,20 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    fn recall_event(&mut self, task: &Task) {
+        let now = Instant::now();
+        if self.recent.len() >= self.most_recent {
+            self.forget_events(now);
+            self.most_recent = MOST_RECENT.max(self.recent.len() * 2);
+        }
+        self.recent.insert(Ledger::victim(task), now);
+    }
+
+    fn forget_events(&mut self, now: Instant) {
+        self.recent
+            .retain(|_, at| now.duration_since(*at) <= RECENT);
     }
 
     /// Takes in what has come already, up to a batch.
@@ -396,10 +414,12 @@ impl Watch {
         let Seen { mut snapshot, base } = match seen {
             Ok(seen) => seen,
             Err(nobody) => {
-                if nobody.never {
-                    self.form = Form::Plain;
-                }
-                if look.form == Form::Executors {
+                if look.form != Form::Plain && (nobody.never || look.form == Form::Executors) {
+                    // In the other form, then.
+                    tracing::debug!(why = %nobody.error, form = ?look.form, "cannot look so");
+                    if nobody.never {
+                        self.form = Form::Plain;
+                    }
                     self.look_in(Duration::ZERO);
                     return Ok(());
                 }
@@ -453,9 +473,7 @@ impl Watch {
             );
         }
         let wanted = Arc::clone(&self.source.wanted);
-        let now = Instant::now();
-        self.recent
-            .retain(|_, at| now.duration_since(*at) <= RECENT);
+        self.forget_events(Instant::now());
         let recent = &self.recent;
         // What an event told meanwhile is known better than this answer knows it.
         deaths.retain(|task| {
@@ -666,7 +684,7 @@ impl Watch {
             .start_time()
             .and_then(|t| Timestamp::from_second(t.whole()).ok());
         if let Some(death) = task.death() {
-            f.message = death.message.as_deref().map(exit::message);
+            f.message.clone_from(&death.message);
             f.reason.clone_from(&death.reason);
             f.exit_code = death.message.as_deref().and_then(exit::code);
             f.healthy = death.healthy;

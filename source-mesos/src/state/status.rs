@@ -6,6 +6,7 @@ use super::{
     Seconds, Status,
     lenient::{self, Flag, List, Number, Object, Text},
 };
+use crate::exit;
 
 /// A list of statuses, and the container ids of the newest one that tells them: one made by a
 /// master does not. Nothing if they cannot be read.
@@ -94,7 +95,7 @@ impl From<StatusJson<'_>> for Status {
         Self {
             state: status.state.into(),
             time: status.timestamp.0.and_then(Seconds::new),
-            message: status.message.told(),
+            message: status.message.told().as_deref().map(exit::message),
             reason: status.reason.told(),
             healthy: status.healthy.0,
             source: status.source.told(),

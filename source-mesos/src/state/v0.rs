@@ -419,8 +419,7 @@ mod tests {
             let statuses: Vec<_> = (1..=count)
                 .map(|n| json!({"state": "TASK_FAILED", "timestamp": n}))
                 .collect();
-            let s =
-                with_task(json!({"id": "a", "state": "TASK_FAILED", "statuses": statuses}));
+            let s = with_task(json!({"id": "a", "state": "TASK_FAILED", "statuses": statuses}));
             let t = &s.tasks[0];
             assert_eq!(t.start_time(), Seconds::new(1.0));
             assert_eq!(t.death_time(), Seconds::new(f64::from(count)));
