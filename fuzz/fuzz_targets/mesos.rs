@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Without cargo-fuzz and on stable, for as long as one likes:
-//! `cargo run --release -p source-mesos --features unstable-internals --example fuzz -- SEED SECONDS`.
+//! `cargo run --release -p source-mesos --features unstable-internals --example fuzz-mesos -- SEED SECONDS`.
 
 #![no_main]
 

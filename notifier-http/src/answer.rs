@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::{
+    client::FOR_EVER,
     error::{status_error, transport_error},
     request::within,
     retry_after::{http_date, retry_after},
@@ -266,7 +267,7 @@ impl StreamAnswer {
     /// events that says how often it is heard of.
     #[must_use]
     pub fn with_idle_timeout(mut self, idle: Duration) -> Self {
-        self.idle = idle;
+        self.idle = idle.min(FOR_EVER);
         self
     }
 

@@ -13,6 +13,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause in an answer read as a stream, unless set.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// In place of any longer time, which a point in time could not hold.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How many bytes of an answer are read, unless set.
 pub const MAX_ANSWER: usize = 64 * 1024;
 /// What requests name themselves, unless set.
@@ -183,21 +185,21 @@ impl HttpClientBuilder {
     /// [`timeout`](Self::timeout): a time-out while connecting is known not to have
     /// delivered anything, one of the whole request is not.
     pub fn connect_timeout(mut self, d: Duration) -> Self {
-        self.connect_timeout = d;
+        self.connect_timeout = d.min(FOR_EVER);
         self
     }
 
     /// The time for one request in all, up to the last byte of the answer. Default 10 s.
     /// `None`: no limit in all, only that of [`idle_timeout`](Self::idle_timeout).
     pub fn timeout(mut self, d: Option<Duration>) -> Self {
-        self.timeout = d;
+        self.timeout = d.map(|d| d.min(FOR_EVER));
         self
     }
 
     /// The longest wait for an answer's first byte and between its pieces, where the
     /// whole time is not limited. Default 30 s.
     pub fn idle_timeout(mut self, d: Duration) -> Self {
-        self.idle_timeout = d;
+        self.idle_timeout = d.min(FOR_EVER);
         self
     }
 

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::{
     Answer, HttpClient, MAX_ANSWER, StreamAnswer,
+    client::FOR_EVER,
     error::{timeout, transport_error},
 };
 
@@ -156,7 +157,7 @@ impl Request {
 
     /// The time for this request in all, in place of the client's.
     pub fn timeout(mut self, d: Option<Duration>) -> Self {
-        self.timeout = Some(d);
+        self.timeout = Some(d.map(|d| d.min(FOR_EVER)));
         self
     }
 

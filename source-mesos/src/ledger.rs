@@ -1,7 +1,7 @@
 //! What was handed over already, and what stays between one start and the next.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +14,7 @@ use tokio::{sync::Notify, task::spawn_blocking};
 
 use crate::{
     Backlog,
-    identity::{Identity, Sightings, Victim},
+    identity::{Identity, Sightings},
     state::{Seconds, Task},
 };
 
@@ -106,13 +106,24 @@ struct Handed {
     keys: Mutex<HashSet<FailureKey>>,
     /// The cursor that was stored last, since this start.
     cursor: Mutex<Option<Arc<Cursor>>>,
-    /// Failures that were not stored when they were handed over.
-    returned: Mutex<Vec<FailureRecord>>,
+    /// Until the first batch is stored: what was there before the first start.
+    founding: Mutex<HashSet<FailureKey>>,
+    /// Keys of failures that were handed over and are not stored yet.
+    on_the_way: Mutex<HashSet<FailureKey>>,
+    /// Failures that were not stored when they were handed over, batch by batch.
+    returned: Mutex<VecDeque<Vec<FailureRecord>>>,
     is_returned: Notify,
 }
 
 fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Handed {
+    /// It is stored, or on the way there.
+    fn has(&self, key: &FailureKey) -> bool {
+        locked(&self.keys).contains(key) || locked(&self.on_the_way).contains(key)
+    }
 }
 
 /// Failures on their way. Those that are not stored come back.
@@ -123,8 +134,13 @@ struct OnTheWay {
 
 impl Drop for OnTheWay {
     fn drop(&mut self) {
-        if !self.failures.is_empty() {
-            locked(&self.handed.returned).append(&mut self.failures);
+        // In halves: if it is one failure that cannot be stored, the others are not held up.
+        let second = self.failures.split_off(self.failures.len() / 2);
+        let first = std::mem::take(&mut self.failures);
+        let halves = [first, second].into_iter().filter(|half| !half.is_empty());
+        let mut returned = locked(&self.handed.returned);
+        returned.extend(halves);
+        if !returned.is_empty() {
             self.handed.is_returned.notify_one();
         }
     }
@@ -184,7 +200,10 @@ impl Ledger {
         if self.handed.started.load(Ordering::Acquire) {
             self.baseline = None;
         } else if self.baseline.is_none() {
-            self.baseline = Some(sorted.listed.iter().cloned().collect());
+            // What died since this began was not there before, however late it is listed.
+            let was_there = |i: &&Identity| i.status_ms.is_none_or(|ms| ms < self.begun);
+            let there = sorted.fresh.iter().map(|(_, i)| i).filter(was_there);
+            self.baseline = Some(there.map(|i| i.key.clone()).collect());
             if settling {
                 self.cursor = Arc::new(Cursor {
                     version: CURSOR,
@@ -197,20 +216,29 @@ impl Ledger {
             .fresh
             .into_iter()
             .partition(|(_, identity)| self.was_before(identity));
+        let baseline: Vec<_> = old.into_iter().map(|(_, identity)| identity.key).collect();
+        if !self.handed.started.load(Ordering::Acquire) {
+            locked(&self.handed.founding).extend(baseline.iter().cloned());
+        }
         Ok(Listing {
             fresh,
-            baseline: old.into_iter().map(|(_, identity)| identity.key).collect(),
+            baseline,
             listed: sorted.listed,
         })
     }
 
-    /// Identifies a death that was told as it happened; nothing if it is stored already, or
-    /// was there before the first start.
-    pub(crate) fn event(&mut self, task: &Task, died: Seconds) -> Option<Identity> {
+    /// Identifies a death that was told by an event; nothing if it is stored already, or
+    /// was there before the first start, which it was not if the event told it as it happened.
+    pub(crate) fn event(&mut self, task: &Task, died: Seconds, is_news: bool) -> Option<Identity> {
         let identity = self.sightings.bind(&self.cluster, task, died);
         self.renew_cursor();
-        let is_known = locked(&self.handed.keys).contains(&identity.key);
-        (!is_known && !self.was_before(&identity)).then_some(identity)
+        let is_known = self.handed.has(&identity.key);
+        let was_before = if is_news {
+            self.was_listed_before(&identity)
+        } else {
+            self.was_before(&identity)
+        };
+        (!is_known && !was_before).then_some(identity)
     }
 
     fn renew_cursor(&mut self) {
@@ -226,33 +254,39 @@ impl Ledger {
     /// The failure was there before the first start: it was listed then, or would have been
     /// had its master, new at that time, heard of all agents already.
     fn was_before(&self, identity: &Identity) -> bool {
+        self.was_listed_before(identity)
+            || self.backlog == Backlog::Skip
+                && matches!(
+                    (identity.status_ms, self.cursor.first_start),
+                    (Some(died), Some(start)) if died < start.saturating_sub(MARGIN_MS)
+                )
+    }
+
+    fn was_listed_before(&self, identity: &Identity) -> bool {
         let listed = self.baseline.as_ref();
-        if listed.is_some_and(|b| b.contains(&identity.key)) {
-            return true;
-        }
-        self.backlog == Backlog::Skip
-            && matches!(
-                (identity.status_ms, self.cursor.first_start),
-                (Some(died), Some(start)) if died < start.saturating_sub(MARGIN_MS)
-            )
+        listed.is_some_and(|b| b.contains(&identity.key))
     }
 
     /// Makes a batch. The cursor goes with the last batch of a listing, if it says something
     /// new; but the very first is not to be stored without one, or a restart would take
-    /// itself for the first start. `keep` has what is not stored
-    /// [come back](Self::returned), which is for what no later listing may tell.
+    /// itself for the first start. For the same reason what was there before it goes with
+    /// every batch until one is stored. What is not stored [comes back](Self::returned).
     pub(crate) fn batch(
         &self,
         failures: Vec<FailureRecord>,
-        baseline: Vec<FailureKey>,
+        mut baseline: Vec<FailureKey>,
         listed: Option<Vec<FailureKey>>,
         is_last: bool,
-        keep: bool,
     ) -> Batch {
+        if !self.handed.started.load(Ordering::Acquire) {
+            baseline = locked(&self.handed.founding).iter().cloned().collect();
+        }
+        let on_the_way = failures.iter().map(|f| f.key.clone());
+        locked(&self.handed.on_the_way).extend(on_the_way);
         let mut keys: Vec<FailureKey> = failures.iter().map(|f| f.key.clone()).collect();
         keys.extend(baseline.iter().cloned());
         let mut on_the_way = OnTheWay {
-            failures: if keep { failures.clone() } else { Vec::new() },
+            failures: failures.clone(),
             handed: Arc::clone(&self.handed),
         };
         let mut batch = Batch::new(failures).with_baseline(baseline);
@@ -274,27 +308,32 @@ impl Ledger {
         batch.with_ack(move || {
             on_the_way.failures.clear();
             let handed = &on_the_way.handed;
+            let mut on_the_way_still = locked(&handed.on_the_way);
+            for key in &keys {
+                on_the_way_still.remove(key);
+            }
+            drop(on_the_way_still);
             locked(&handed.keys).extend(keys);
             if cursor.is_some() {
                 *locked(&handed.cursor) = cursor;
             }
             handed.started.store(true, Ordering::Release);
+            *locked(&handed.founding) = HashSet::new();
         })
     }
 
     /// Failures that were handed over and not stored.
-    pub(crate) fn returned(&self) -> Vec<FailureRecord> {
-        std::mem::take(&mut *locked(&self.handed.returned))
+    pub(crate) fn returned(&self) -> Option<Vec<FailureRecord>> {
+        locked(&self.handed.returned).pop_front()
+    }
+
+    pub(crate) fn has_returned(&self) -> bool {
+        !locked(&self.handed.returned).is_empty()
     }
 
     /// Resolves when there are some of these.
     pub(crate) async fn is_returned(&self) {
         self.handed.is_returned.notified().await;
-    }
-
-    /// What a death has in common with those of the same task.
-    pub(crate) fn victim(task: &Task) -> Victim {
-        Victim::of(task)
     }
 }
 
@@ -317,18 +356,16 @@ fn sort(
     let mut seen = HashSet::with_capacity(deaths.len());
     let mut listed = Vec::with_capacity(deaths.len());
     let mut fresh = Vec::new();
-    let mut keys = locked(&handed.keys);
     for (task, identity) in deaths.into_iter().zip(identities) {
         if !seen.insert(identity.key.clone()) {
             continue;
         }
         listed.push(identity.key.clone());
-        if !keys.contains(&identity.key) {
+        if !handed.has(&identity.key) {
             fresh.push((task, identity));
         }
     }
-    keys.retain(|k| seen.contains(k));
-    drop(keys);
+    locked(&handed.keys).retain(|k| seen.contains(k));
     Sorted {
         sightings,
         listed,

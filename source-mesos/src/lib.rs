@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod addresses;
 mod body;
 mod error;
 mod exit;
@@ -9,7 +10,6 @@ mod identity;
 pub mod internals;
 mod inventory;
 mod json;
-mod leader;
 mod ledger;
 mod locator;
 mod look;

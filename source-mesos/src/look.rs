@@ -7,7 +7,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use url::Url;
 
 use crate::{
-    leader::{Call, Masters, Nobody, Opened, Refusal},
+    masters::{Call, Masters, Nobody, Opened, Refusal},
     state::{
         Snapshot,
         v0::StateReader,

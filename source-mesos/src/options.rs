@@ -10,16 +10,17 @@ use notifier_http::{HttpClient, Request};
 use url::Url;
 
 #[cfg(not(feature = "zookeeper"))]
-use crate::masters::without_zookeeper;
+use crate::addresses::without_zookeeper;
 #[cfg(feature = "zookeeper")]
 use crate::zookeeper::Ensemble;
 use crate::{
     MesosLogLocator, MesosSource,
+    addresses::{is_zookeeper, split_masters},
     body::Pace,
     error,
-    leader::Masters,
-    masters::{is_zookeeper, split_masters},
+    masters::Masters,
     registry::Registries,
+    subscription::FOR_EVER,
     wanted::{KILLED_LIMIT, KILLED_UNHEALTHY, Wanted},
 };
 
@@ -376,10 +377,11 @@ impl MesosBuilder {
                 "mesos.agent-scheme: {scheme:?} is not one of http, https"
             )));
         }
+        let timeout = self.timeout.min(FOR_EVER);
         let mut http = HttpClient::builder()
             .timeout(None)
-            .idle_timeout(self.timeout)
-            .connect_timeout(self.timeout.min(notifier_http::CONNECT_TIMEOUT))
+            .idle_timeout(timeout)
+            .connect_timeout(timeout.min(notifier_http::CONNECT_TIMEOUT))
             .gzip(true)
             .clock(Arc::clone(&self.clock));
         if let Some(path) = &self.ca {
@@ -414,7 +416,7 @@ impl MesosBuilder {
             credentials.check()?;
         }
         let max = usize::try_from(self.max_state_size).unwrap_or(usize::MAX);
-        let pace = Pace::of(self.timeout);
+        let pace = Pace::of(timeout);
         #[cfg(feature = "zookeeper")]
         let registries = {
             let scheme = match self.agent_scheme.as_deref() {
@@ -437,8 +439,8 @@ impl MesosBuilder {
         let source = MesosSource {
             name: self.name,
             api: self.api,
-            interval: self.interval,
-            sweep: self.sweep,
+            interval: self.interval.min(FOR_EVER),
+            sweep: self.sweep.min(FOR_EVER),
             backlog: self.backlog,
             wanted: Arc::new(Wanted::new(states)),
             masters: Arc::new(masters),

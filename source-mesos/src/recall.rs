@@ -32,6 +32,19 @@ pub(crate) struct Recall {
 impl Recall {
     /// Takes in what a snapshot tells, and forgets what is old.
     pub(crate) fn learn(&mut self, snapshot: &mut Snapshot, now: Instant) {
+        self.take_in(snapshot, now);
+        self.agents
+            .retain(|_, (at, _)| now.duration_since(*at) <= AGENTS);
+        self.names
+            .retain(|_, (at, _)| now.duration_since(*at) <= NAMES);
+        self.labels.retain(|_, executors| {
+            executors.retain(|_, (at, _)| now.duration_since(*at) <= LABELS);
+            !executors.is_empty()
+        });
+    }
+
+    /// Takes in an answer that tells a part only.
+    pub(crate) fn take_in(&mut self, snapshot: &mut Snapshot, now: Instant) {
         for agent in snapshot.agents.drain(..) {
             self.learn_agent(agent, now);
         }
@@ -41,14 +54,6 @@ impl Recall {
         for executor in snapshot.executors.drain(..) {
             self.learn_labels(executor.framework, executor.id, executor.labels, now);
         }
-        self.agents
-            .retain(|_, (at, _)| now.duration_since(*at) <= AGENTS);
-        self.names
-            .retain(|_, (at, _)| now.duration_since(*at) <= NAMES);
-        self.labels.retain(|_, executors| {
-            executors.retain(|_, (at, _)| now.duration_since(*at) <= LABELS);
-            !executors.is_empty()
-        });
     }
 
     pub(crate) fn learn_agent(&mut self, agent: Agent, now: Instant) {

@@ -62,6 +62,11 @@ mod with {
             (masters, errors)
         }
 
+        /// True if what is registered is asked by http.
+        pub(crate) fn speaks_http(&self) -> bool {
+            !self.ensembles.is_empty() && self.scheme != Some("https")
+        }
+
         /// True for the address of a master that is registered.
         pub(crate) fn knows(&self, url: &Url) -> bool {
             let Some(detectors) = self.detectors.get() else {
@@ -75,17 +80,18 @@ mod with {
 
         /// Resolves when another master leads than when this was called.
         pub(crate) fn another_leads(&self) -> impl Future<Output = ()> + Send + use<> {
-            let mut told: Vec<_> = self.detectors().iter().map(Detector::changed).collect();
-            for leader in &mut told {
-                leader.mark_unchanged();
-            }
+            let now = |d: &Detector| {
+                let mut leader = d.changed();
+                let before = leader.borrow_and_update().clone();
+                (leader, before)
+            };
+            let told: Vec<_> = self.detectors().iter().map(now).collect();
             async move {
                 if told.is_empty() {
                     return pending().await;
                 }
-                let changes = told.into_iter().map(|mut leader| {
+                let changes = told.into_iter().map(|(mut leader, before)| {
                     Box::pin(async move {
-                        let before = leader.borrow().clone();
                         loop {
                             if leader.changed().await.is_err() {
                                 return pending().await;
@@ -112,6 +118,10 @@ impl Registries {
     }
 
     pub(crate) fn knows(&self, _: &Url) -> bool {
+        false
+    }
+
+    pub(crate) fn speaks_http(&self) -> bool {
         false
     }
 

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use notifier_core::{Batch, Clock, Result, Settings, Source};
 
 use crate::{
-    Backlog, MesosBuilder, MesosLogLocator, leader::Masters, ledger::Ledger, options::Api,
+    Backlog, MesosBuilder, MesosLogLocator, ledger::Ledger, masters::Masters, options::Api,
     wanted::Wanted, watch::Watch,
 };
 

@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use notifier_core::{ByteStream, Error, ErrorKind, redact};
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use url::Url;
 
@@ -24,7 +24,7 @@ use crate::{
     body::Pace,
     error::brief,
     inventory::Inventory,
-    leader::{self, Call, Masters, Nobody, Opened, Refusal},
+    masters::{self, Call, Masters, Nobody, Opened, Refusal},
     recall::Recall,
     recordio::{Decoder, Piece},
     state::{
@@ -48,8 +48,10 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(60);
 /// Silence for so many heartbeats says that the stream is dead.
 const HEARTBEATS: f64 = 2.0;
+/// For how long a master is asked for its version.
+const VERSION: Duration = Duration::from_secs(2);
 /// In place of "for ever", which an instant cannot hold.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What comes of the stream.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub(crate) enum Signal {
         task: Box<Task>,
         /// It was known before it died: its name and labels are not missing.
         is_known: bool,
+        /// It died now, and is not one that came back dead with its agent.
+        is_news: bool,
     },
     /// Something happened that events do not tell in full.
     Look(Cause),
@@ -90,6 +94,8 @@ pub(crate) struct Began {
     pub(crate) snapshot: Snapshot,
     pub(crate) base: Url,
     pub(crate) version: String,
+    /// Silence says that the stream is dead.
+    pub(crate) has_heartbeat: bool,
 }
 
 /// The running stream; it ends when this is dropped.
@@ -215,6 +221,8 @@ impl Reader {
             let signal = match self.open().await {
                 Ok(mut stream) => {
                     let again = Arc::clone(&self.again);
+                    // What was wrong with an earlier one is no more.
+                    let _ = again.notified().now_or_never();
                     // The stream is closed before anything else is done.
                     let end = tokio::select! {
                         e = self.follow(&mut stream) => e,
@@ -248,7 +256,9 @@ impl Reader {
         let mut round = masters.round(Call::Operator("SUBSCRIBE")).await;
         while let Some(opened) = round.next().await {
             let base = opened.base.clone();
-            let (begun, version) = tokio::join!(self.begin(opened), masters.version(&base));
+            let version = timeout(VERSION, masters.version(&base));
+            let (begun, version) = tokio::join!(self.begin(opened), version);
+            let version = version.ok().flatten();
             match begun {
                 Ok((stream, snapshot)) => {
                     round.leads(&base);
@@ -256,9 +266,11 @@ impl Reader {
                         master = %redact::url(base.as_str()).trim_end_matches('/'),
                         "subscribed to the events of the leading master"
                     );
+                    self.heard.now();
                     let began = Signal::Began(Box::new(Began {
                         snapshot,
                         base: base.clone(),
+                        has_heartbeat: stream.patience < FOR_EVER,
                         version: version.unwrap_or_default(),
                     }));
                     match self.tell(began) {
@@ -338,7 +350,7 @@ impl Reader {
                 Ok(Some(Record::Subscribed { .. } | Record::State(_))) => {
                     Err(ended("a second snapshot came"))
                 }
-                Ok(None) => self.tell(Signal::Look(Cause::Unreadable)),
+                Ok(None) => self.hint(Cause::Unreadable),
                 Err(e) => Err(e),
             };
             if let Err(e) = told {
@@ -349,6 +361,14 @@ impl Reader {
 
     fn recall(&self) -> MutexGuard<'_, Recall> {
         self.recall.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A hint is left out where failures wait in plenty: a look comes anyway.
+    fn hint(&self, cause: Cause) -> Result<(), Error> {
+        if self.tell.capacity() < QUEUE / 2 {
+            return Ok(());
+        }
+        self.tell(Signal::Look(cause))
     }
 
     fn tell(&self, signal: Signal) -> Result<(), Error> {
@@ -367,7 +387,7 @@ impl Reader {
             Event::TaskUpdated(update) => self.updated(*update),
             Event::AgentAdded(agent) => {
                 self.recall().learn_agent(agent, Instant::now());
-                self.tell(Signal::Look(Cause::Agent))
+                self.hint(Cause::Agent)
             }
             Event::AgentRemoved(_) => Ok(()),
             Event::FrameworkAdded { id, name }
@@ -375,9 +395,9 @@ impl Reader {
             | Event::FrameworkRemoved { id, name } => {
                 self.recall()
                     .learn_name(id.into(), name.into(), Instant::now());
-                self.tell(Signal::Look(Cause::Framework))
+                self.hint(Cause::Framework)
             }
-            Event::Unknown => self.tell(Signal::Look(Cause::Unreadable)),
+            Event::Unknown => self.hint(Cause::Unreadable),
         }
     }
 
@@ -387,10 +407,10 @@ impl Reader {
         self.inventory.add(&task, has_ended);
         if has_ended {
             if self.wanted.may_want(&task.state) {
-                return self.died(task, true);
+                return self.died(task, true, false);
             }
         } else if !self.recall().knows_executor_of(&task) {
-            return self.tell(Signal::Look(Cause::Executor));
+            return self.hint(Cause::Executor);
         }
         Ok(())
     }
@@ -407,14 +427,14 @@ impl Reader {
             // lost, or its framework removed.
             self.not_told(&newest)
         } else if self.wanted.may_want(&told) {
-            self.died(task, is_known)
+            self.died(task, is_known, true)
         } else {
             Ok(())
         }
     }
 
     /// A task that may be a failure.
-    fn died(&self, task: Task, is_known: bool) -> Result<(), Error> {
+    fn died(&self, task: Task, is_known: bool, is_news: bool) -> Result<(), Error> {
         if task.death_time().is_none() {
             return self.not_told(&task.state);
         }
@@ -422,13 +442,17 @@ impl Reader {
             return Ok(());
         }
         let task = Box::new(task);
-        self.tell(Signal::Died { task, is_known })
+        self.tell(Signal::Died {
+            task,
+            is_known,
+            is_news,
+        })
     }
 
     /// A task ended in this state, and its status is still to come.
     fn not_told(&self, state: &str) -> Result<(), Error> {
         if self.wanted.may_want(state) {
-            self.tell(Signal::Look(Cause::NoStatus))
+            self.hint(Cause::NoStatus)
         } else {
             Ok(())
         }
@@ -491,7 +515,7 @@ impl Stream {
                 Some(progress) => progress
                     .next(&mut self.bytes)
                     .await
-                    .map_err(|e| leader::unread(&e, &self.who).error())?,
+                    .map_err(|e| masters::unread(&e, &self.who).error())?,
                 None => match timeout_at(silent, self.bytes.next()).await {
                     Ok(piece) => piece
                         .transpose()

@@ -10,6 +10,7 @@ use std::{
 
 use notifier_core::{Batch, FailureKey, FailureRecord, Result, jiff::Timestamp};
 use tokio::{
+    sync::Semaphore,
     task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
@@ -18,14 +19,14 @@ use url::Url;
 use crate::{
     exit,
     identity::{Identity, Victim},
-    leader::Nobody,
     ledger::{Death, Ledger},
     look::{Form, Look, Seen},
+    masters::Nobody,
     options::Api,
     recall::{Labels, Recall},
     sandbox::Trace,
     source::MesosSource,
-    state::Task,
+    state::{Seconds, Task},
     subscription::{Began, Cause, Signal, Subscription},
 };
 
@@ -51,12 +52,18 @@ const AFTER_FAILOVER: [Duration; 3] = [
 ];
 /// After so many polls it is asked again whether there is a stream.
 const REFUSED: u32 = 3;
+/// What the other side did not store is handed over again after this, if nothing else is.
+const REFUSED_AGAIN: Duration = Duration::from_millis(200);
 /// Executors that are new are asked for after so long.
 const EXECUTORS: Duration = Duration::from_millis(200);
 /// Without events for so long the state is polled.
 const POLL_AFTER: Duration = Duration::from_secs(10);
 /// For how long an agent is asked for labels.
 const AGENT: Duration = Duration::from_secs(3);
+/// How many are asked at a time.
+const AGENTS: usize = 32;
+/// Of an older death the labels are not asked for: it was told before, most likely.
+const LABELS_MS: i64 = 15 * 60 * 1000;
 /// The pause after a look that failed, if the next one is not due earlier.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -112,13 +119,23 @@ pub(crate) struct Watch {
     pending: VecDeque<Pending>,
     orphans: Vec<Orphan>,
     /// Deaths of which the labels of the executor are asked for at the agent.
-    asked: HashMap<Executor, Vec<Task>>,
+    asked: HashMap<Executor, Vec<(Task, bool)>>,
     asking: JoinSet<(Executor, Option<Labels>)>,
     /// Deaths that events told a short time ago.
     recent: HashMap<Victim, Instant>,
     /// With so many of these the old ones are forgotten.
     most_recent: usize,
     skipped: usize,
+    /// Looks that failed, in a row.
+    failed_looks: u32,
+    /// What was not stored may be handed over again.
+    is_turn_of_returned: bool,
+    /// When the stream may be opened again after a panic.
+    restart: Option<Instant>,
+    /// The stream dies by silence.
+    has_heartbeat: bool,
+    /// How many agents are asked for labels at a time.
+    agents: Arc<Semaphore>,
 }
 
 impl Watch {
@@ -157,24 +174,21 @@ impl Watch {
             recent: HashMap::new(),
             most_recent: MOST_RECENT,
             skipped: 0,
+            failed_looks: 0,
+            is_turn_of_returned: true,
+            restart: None,
+            has_heartbeat: false,
+            agents: Arc::new(Semaphore::new(AGENTS)),
         }
     }
 
     /// What comes next.
     pub(crate) async fn next(&mut self) -> Result<Batch> {
-        if self.subscription.is_none() && self.source.api != Api::Poll {
-            self.subscription = Some(Subscription::start(
-                Arc::clone(&self.source.masters),
-                Arc::clone(&self.source.wanted),
-                Arc::clone(&self.recall),
-                self.source.max,
-                self.source.interval.saturating_mul(REFUSED),
-            ));
-        }
         loop {
             if let Some(batch) = self.ready() {
                 return Ok(batch);
             }
+            self.start_stream();
             self.start_look();
             let wake = self.wake();
             tokio::select! {
@@ -188,7 +202,22 @@ impl Watch {
                 () = self.ledger.is_returned() => {}
                 () = sleep_until(wake) => self.woke(),
             }
+            self.is_turn_of_returned = true;
         }
+    }
+
+    fn start_stream(&mut self) {
+        let is_time = self.restart.is_none_or(|at| Instant::now() >= at);
+        if self.subscription.is_some() || self.source.api == Api::Poll || !is_time {
+            return;
+        }
+        self.subscription = Some(Subscription::start(
+            Arc::clone(&self.source.masters),
+            Arc::clone(&self.source.wanted),
+            Arc::clone(&self.recall),
+            self.source.max,
+            self.source.interval.saturating_mul(REFUSED),
+        ));
     }
 
     /// When there is something to do if nothing happens.
@@ -201,6 +230,12 @@ impl Watch {
         }
         if !self.is_streaming && !self.is_polling && self.source.api == Api::Auto {
             wake = wake.min(self.since + POLL_AFTER);
+        }
+        if let (Some(at), None) = (self.restart, &self.subscription) {
+            wake = wake.min(at);
+        }
+        if self.ledger.has_returned() {
+            wake = wake.min(Instant::now() + REFUSED_AGAIN);
         }
         let orphans = self.orphans.iter().map(|o| o.since + ORPHAN);
         orphans.fold(wake, Instant::min)
@@ -221,7 +256,7 @@ impl Watch {
             .partition(|o| now >= o.since + ORPHAN);
         self.orphans = waiting;
         for orphan in due {
-            self.died_or_ask(orphan.task);
+            self.died_or_ask(orphan.task, true);
         }
     }
 
@@ -247,10 +282,11 @@ impl Watch {
             self.further.retain(|at| now < *at);
             self.last_look = Some(now);
             self.next = now + self.pace();
-            if self.is_streaming {
-                self.form
-            } else {
+            // What does not work in one form may in the other.
+            if self.source.api == Api::Poll || self.failed_looks % 2 == 1 {
                 Form::Plain
+            } else {
+                self.form
             }
         } else if self.executors.is_some_and(|at| now >= at) {
             self.last_executors = Some(now);
@@ -284,6 +320,9 @@ impl Watch {
 
     /// A look at the executors is wanted soon. It is far cheaper.
     fn look_at_executors(&mut self) {
+        if !self.is_streaming {
+            return;
+        }
         if self.form == Form::Plain {
             return self.look_in(EXECUTORS);
         }
@@ -301,10 +340,14 @@ impl Watch {
     async fn heard(&mut self, signal: Option<Signal>) -> Result<()> {
         match signal {
             Some(Signal::Began(began)) => return self.began(*began).await,
-            Some(Signal::Died { task, is_known }) => {
-                self.recall_event(&task);
+            Some(Signal::Died {
+                task,
+                is_known,
+                is_news,
+            }) => {
+                self.remember_event(&task);
                 if is_known {
-                    self.died_or_ask(*task);
+                    self.died_or_ask(*task, is_news);
                 } else {
                     self.orphans.push(Orphan {
                         task: *task,
@@ -342,8 +385,10 @@ impl Watch {
             None => {
                 // The reader panicked: begin anew.
                 self.subscription = None;
-                self.is_streaming = false;
-                self.since = Instant::now();
+                self.restart = Some(Instant::now() + AGAIN);
+                if std::mem::take(&mut self.is_streaming) {
+                    self.since = Instant::now();
+                }
                 return Err(notifier_core::Error::internal(
                     "reading the events ended unexpectedly; it begins anew",
                 ));
@@ -352,18 +397,21 @@ impl Watch {
         Ok(())
     }
 
-    fn recall_event(&mut self, task: &Task) {
+    fn remember_event(&mut self, task: &Task) {
         let now = Instant::now();
         if self.recent.len() >= self.most_recent {
-            self.forget_events(now);
+            // A look that is being taken may know less than the events since it began.
+            self.forget_events(self.look.as_ref().map_or(now, |look| look.begun));
             self.most_recent = MOST_RECENT.max(self.recent.len() * 2);
         }
-        self.recent.insert(Ledger::victim(task), now);
+        self.recent.insert(Victim::of(task), now);
     }
 
-    fn forget_events(&mut self, now: Instant) {
+    /// Forgets events that are old, and older than this.
+    fn forget_events(&mut self, before: Instant) {
+        let now = Instant::now();
         self.recent
-            .retain(|_, at| now.duration_since(*at) <= RECENT);
+            .retain(|_, at| *at >= before || now.duration_since(*at) <= RECENT);
     }
 
     /// Takes in what has come already, up to a batch.
@@ -382,7 +430,9 @@ impl Watch {
             snapshot,
             base,
             version,
+            has_heartbeat,
         } = began;
+        self.has_heartbeat = has_heartbeat;
         let now = Instant::now();
         if self.is_polling {
             tracing::info!("events come: the state is not polled any more");
@@ -423,7 +473,9 @@ impl Watch {
                     self.look_in(Duration::ZERO);
                     return Ok(());
                 }
-                self.next = self.next.min(Instant::now() + AGAIN.min(self.pace()));
+                self.failed_looks = self.failed_looks.saturating_add(1);
+                let wait = AGAIN.saturating_mul(self.failed_looks).min(self.pace());
+                self.next = self.next.min(Instant::now() + wait);
                 return Err(nobody.error);
             }
         };
@@ -434,11 +486,13 @@ impl Watch {
         if self.is_streaming && self.base.as_ref().is_some_and(|b| *b != base) {
             self.reopen("another master leads");
         }
-        self.recall().learn(&mut snapshot, Instant::now());
         if look.form == Form::Executors {
+            self.recall().take_in(&mut snapshot, Instant::now());
             self.cost_of_executors = look.lasts();
             return Ok(());
         }
+        self.recall().learn(&mut snapshot, Instant::now());
+        self.failed_looks = 0;
         self.cost = look.lasts();
         tracing::debug!(took = ?self.cost, form = ?look.form, "looked at the state");
         self.list(
@@ -473,7 +527,7 @@ impl Watch {
             );
         }
         let wanted = Arc::clone(&self.source.wanted);
-        self.forget_events(Instant::now());
+        self.forget_events(asked);
         let recent = &self.recent;
         // What an event told meanwhile is known better than this answer knows it.
         deaths.retain(|task| {
@@ -481,7 +535,7 @@ impl Watch {
                 && (recent.is_empty()
                     || task.death_time().is_some()
                     || recent
-                        .get(&Ledger::victim(task))
+                        .get(&Victim::of(task))
                         .is_none_or(|told| *told < asked))
         });
         let mut listing = self.ledger.list(deaths, settling).await?;
@@ -529,7 +583,7 @@ impl Watch {
 
     /// A stream that told nothing since the look before, while this one finds deaths, is dead.
     fn check_stream(&mut self, fresh: &[Death]) {
-        let Some(subscription) = &self.subscription else {
+        let Some(subscription) = self.subscription.as_ref().filter(|_| !self.has_heartbeat) else {
             return;
         };
         let is_told = fresh
@@ -542,16 +596,18 @@ impl Watch {
 
     /// Leaves out deaths whose executors are gone, until their labels are known.
     fn ask_for_labels(&mut self, fresh: &mut Vec<Death>) {
+        let oldest = self.ledger.now().saturating_sub(LABELS_MS);
         let unknown: Vec<Death> = {
             let recall = self.recall();
             fresh
                 .extract_if(.., |(task, identity)| {
-                    identity.status_ms.is_some() && !recall.knows_executor_of(task)
+                    identity.status_ms.is_some_and(|ms| ms >= oldest)
+                        && !recall.knows_executor_of(task)
                 })
                 .collect()
         };
         for (task, _) in unknown {
-            self.died_or_ask(task);
+            self.died_or_ask(task, false);
         }
     }
 
@@ -567,26 +623,30 @@ impl Watch {
             .partition(|o| o.since <= asked);
         self.orphans = newer;
         for Orphan { task, .. } in older {
-            let identity = self.identity(&task);
+            let identity = self.identity(&task, true);
             if identity.is_some_and(|identity| !listed.contains(&identity.key)) {
-                self.died_or_ask(task);
+                self.died_or_ask(task, true);
             }
         }
     }
 
     /// The master may have forgotten the executor of a task that died soon; its agent has not.
-    fn died_or_ask(&mut self, task: Task) {
-        if self.recall().knows_executor_of(&task) {
-            return self.died(task);
+    fn died_or_ask(&mut self, task: Task, is_news: bool) {
+        let died = task.death_time().map_or(i64::MAX, Seconds::millis);
+        let is_old = died < self.ledger.now().saturating_sub(LABELS_MS);
+        if is_old || self.recall().knows_executor_of(&task) {
+            return self.died(task, is_news);
         }
         let executor = (Arc::clone(&task.framework), task.executor.clone());
         if let Some(waiting) = self.asked.get_mut(&executor) {
-            return waiting.push(task);
+            return waiting.push((task, is_news));
         }
         let trace = self.trace(&self.recall(), &task, None);
         let locator = self.source.locator.clone();
-        self.asked.insert(executor.clone(), vec![task]);
+        self.asked.insert(executor.clone(), vec![(task, is_news)]);
+        let agents = Arc::clone(&self.agents);
         self.asking.spawn(async move {
+            let _permit = agents.acquire().await;
             let labels = timeout(AGENT, locator.labels(&trace)).await;
             (executor, labels.ok().flatten())
         });
@@ -596,53 +656,55 @@ impl Watch {
         let Ok((executor, labels)) = told else {
             // One panicked, and it is not known which.
             let asked = std::mem::take(&mut self.asked);
-            asked
-                .into_values()
-                .flatten()
-                .for_each(|task| self.died(task));
+            for (task, is_news) in asked.into_values().flatten() {
+                self.died(task, is_news);
+            }
             return;
         };
         let waiting = self.asked.remove(&executor).unwrap_or_default();
-        let is_known = |task: &Task| self.recall().knows_executor_of(task);
-        // Without an answer there are none, unless the master told some meanwhile; the
-        // question is not asked again.
-        if labels.is_some() || !waiting.first().is_some_and(is_known) {
-            let ((framework, id), labels) = (executor, labels.unwrap_or_default());
+        if let Some(labels) = labels {
+            let (framework, id) = executor;
             self.recall()
                 .learn_labels(framework, id, labels, Instant::now());
         }
-        waiting.into_iter().for_each(|task| self.died(task));
+        for (task, is_news) in waiting {
+            self.died(task, is_news);
+        }
     }
 
-    fn identity(&mut self, task: &Task) -> Option<Identity> {
-        self.ledger.event(task, task.death_time()?)
+    fn identity(&mut self, task: &Task, is_news: bool) -> Option<Identity> {
+        self.ledger.event(task, task.death_time()?, is_news)
     }
 
-    fn died(&mut self, task: Task) {
-        if let Some(identity) = self.identity(&task) {
+    fn died(&mut self, task: Task, is_news: bool) {
+        if let Some(identity) = self.identity(&task, is_news) {
             self.events.push_back((task, identity));
         }
     }
 
     /// The next batch, if there is something to hand over.
     fn ready(&mut self) -> Option<Batch> {
-        let keep = self.source.api != Api::Poll;
         // The first batch of a listing says what was there before the first start.
         let is_listing = self.pending.front().is_some_and(|p| p.listed.is_some());
         if !is_listing {
-            let returned = self.ledger.returned();
-            if !returned.is_empty() {
-                return Some(self.ledger.batch(returned, Vec::new(), None, false, keep));
+            // What was refused takes turns with the rest, so that it holds up nothing.
+            if std::mem::take(&mut self.is_turn_of_returned)
+                && let Some(returned) = self.ledger.returned()
+            {
+                let is_last = self.pending.is_empty();
+                return Some(self.ledger.batch(returned, Vec::new(), None, is_last));
             }
             if !self.events.is_empty() {
+                self.is_turn_of_returned = true;
                 let n = self.events.len().min(BATCH);
                 let deaths: Vec<Death> = self.events.drain(..n).collect();
                 let failures = self.records(deaths);
                 let is_last = self.pending.is_empty();
-                return Some(self.ledger.batch(failures, Vec::new(), None, is_last, keep));
+                return Some(self.ledger.batch(failures, Vec::new(), None, is_last));
             }
         }
         let mut pending = self.pending.pop_front()?;
+        self.is_turn_of_returned = true;
         let deaths: Vec<Death> = pending.fresh.by_ref().take(BATCH).collect();
         let failures = self.records(deaths);
         let baseline = std::mem::take(&mut pending.baseline);
@@ -651,7 +713,7 @@ impl Watch {
         if !is_last {
             self.pending.push_front(pending);
         }
-        Some(self.ledger.batch(failures, baseline, listed, is_last, keep))
+        Some(self.ledger.batch(failures, baseline, listed, is_last))
     }
 
     fn recall(&self) -> MutexGuard<'_, Recall> {

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use notifier_testkit::mesos::{
     Auth, Corruption, Death, ExecutorKind, FakeCluster, MesosVersion, StreamCut, TaskSpec,
 };
-use source_mesos::Api;
+use source_mesos::{Api, Backlog};
 
 fn streaming(cluster: &FakeCluster) -> Audience {
     Audience::of(
@@ -45,9 +45,13 @@ async fn a_failure_is_told_with_what_only_events_say() {
     assert_eq!(f.reason.as_deref(), Some("REASON_COMMAND_EXECUTOR_FAILED"));
     assert_eq!(f.exit_code, Some(3));
     assert!(f.started.is_some());
-    let locator = f.locator.unwrap();
+    let locator = f.locator.as_ref().unwrap();
     assert_eq!(locator["containers"][0], task.run_id());
     assert_eq!(locator["mesos"], "1.11.0");
+    let shown = format!("{f:?} {}", serde_json::to_string(&f).unwrap());
+    for secret in ["hunter2", "UEFTU1dPUkQ9aHVudGVyMg"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
     // It came by the stream, not by a look.
     assert_eq!(cluster.calls("GET_STATE"), 0);
 }
@@ -268,4 +272,104 @@ async fn what_a_master_adds_to_a_task_that_had_ended_is_no_second_death() {
             f.id
         );
     }
+}
+
+#[tokio::test]
+async fn a_quiet_cluster_is_left_in_peace() {
+    let cluster = FakeCluster::start().await.unwrap();
+    let audience = streaming(&cluster);
+    audience.is_streaming(&cluster).await;
+    cluster.launch(TaskSpec::new("p.1").executor(ExecutorKind::Pod));
+    cluster.launch(TaskSpec::new("p.2").executor(ExecutorKind::Pod));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let calls = (cluster.calls("GET_EXECUTORS"), cluster.calls("GET_STATE"));
+    // The framework and the executors were new.
+    assert!(calls.0 <= 2 && calls.1 <= 2, "{calls:?}");
+    assert_eq!(cluster.calls("SUBSCRIBE"), 1);
+    assert!(audience.batches() <= 4, "{}", audience.batches());
+}
+
+#[tokio::test]
+async fn an_old_stream_is_not_blamed_for_what_its_snapshot_tells() {
+    let cluster = FakeCluster::builder()
+        .version(MesosVersion::V1_4)
+        .masters(2)
+        .start()
+        .await
+        .unwrap();
+    let audience = Audience::of(
+        builder(&cluster.masters_flag())
+            .api(Api::Stream)
+            .sweep(Duration::from_millis(300)),
+    );
+    audience.is_streaming(&cluster).await;
+    cluster.no_leader();
+    cluster.launch_failed(TaskSpec::new("a"), Death::failed());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    cluster.failover();
+    audience.one("a").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(cluster.streams().opened, 2);
+}
+
+#[tokio::test]
+async fn what_dies_before_the_first_answer_is_no_baseline() {
+    for api in [Api::Stream, Api::Poll, Api::Auto] {
+        let cluster = FakeCluster::start().await.unwrap();
+        cluster.launch_failed(TaskSpec::new("before"), Death::failed().at(1_466_138_479.0));
+        cluster.no_leader();
+        let audience = Audience::of(
+            builder(&cluster.masters_flag())
+                .api(api)
+                .backlog(Backlog::Skip),
+        );
+        audience.until("an error", |a| !a.errors().is_empty()).await;
+        cluster.launch_failed(TaskSpec::new("meanwhile"), Death::failed());
+        cluster.failover();
+        audience.one("meanwhile").await;
+        cluster.launch_failed(TaskSpec::new("after"), Death::failed());
+        audience.one("after").await;
+        audience.count(2).await;
+    }
+}
+
+#[tokio::test]
+async fn the_clock_of_an_agent_may_be_wrong_by_a_day() {
+    for skew in [-86_400.0, 86_400.0] {
+        let cluster = FakeCluster::start().await.unwrap();
+        let audience = Audience::of(
+            builder(&cluster.masters_flag())
+                .api(Api::Stream)
+                .backlog(Backlog::Skip)
+                .sweep(Duration::from_millis(300)),
+        );
+        audience.is_streaming(&cluster).await;
+        cluster.agent(0).skew(skew);
+        cluster.launch_failed(TaskSpec::new("plain"), Death::failed());
+        let fast = cluster.launch(TaskSpec::new("fast"));
+        cluster.fail(&fast, Death::failed().fast());
+        // Told without its status, for that does not come in time.
+        audience.one("fast").await;
+        cluster.acknowledge(&fast);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        audience.count(2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_had_in_one_form_is_read_in_the_other() {
+    let cluster = FakeCluster::start().await.unwrap();
+    let audience = Audience::of(
+        builder(&cluster.masters_flag())
+            .api(Api::Stream)
+            .sweep(Duration::from_millis(200)),
+    );
+    audience.is_streaming(&cluster).await;
+    // The stream stays open, while other calls of its API fail.
+    cluster
+        .master(0)
+        .always_on("/api/v1", notifier_testkit::http::Action::status(500));
+    let silent = cluster.launch(TaskSpec::new("silent"));
+    cluster.fail(&silent, Death::failed().state_only());
+    audience.one("silent").await;
 }

@@ -4,7 +4,6 @@ use std::{
     fs,
     io::Write as _,
     net::TcpListener,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -204,10 +203,10 @@ fn compare(skipped: &mut Vec<String>) -> Result<u64> {
     Ok(SCENARIOS.len() as u64)
 }
 
-/// What is fuzzed: its name, its crate, and the features that takes.
-const FUZZERS: [(&str, &str, &str); 2] = [
-    ("template", "notifier-template", ""),
-    ("mesos", "source-mesos", "unstable-internals"),
+/// What is fuzzed: its name, its crate with the features it takes, and the example that does.
+const FUZZERS: [(&str, &str, &str, &str); 2] = [
+    ("template", "notifier-template", "", "fuzz"),
+    ("mesos", "source-mesos", "unstable-internals", "fuzz-mesos"),
 ];
 
 /// Fuzzes everything, or one thing by its name, each for so many seconds.
@@ -216,14 +215,14 @@ pub(crate) fn fuzz(seconds: &str, which: Option<&str>) -> Result {
     if seconds.parse::<u64>().is_err() || !FUZZERS.iter().any(|(name, ..)| is_asked(name)) {
         return Err("usage: cargo xtask fuzz [SECONDS] [template | mesos]".into());
     }
-    for (_, package, features) in FUZZERS.iter().filter(|(name, ..)| is_asked(name)) {
+    for (_, package, features, example) in FUZZERS.iter().filter(|(name, ..)| is_asked(name)) {
         let mut c = cargo();
         // What overflows is a finding too.
         for checks in ["overflow-checks", "debug-assertions"] {
             c.args(["--config", &format!("profile.release.{checks}=true")]);
         }
         c.args(["run", "--release", "--locked", "-p", package])
-            .args(["--features", features, "--example", "fuzz"])
+            .args(["--features", features, "--example", example])
             .args(["--", "1", seconds]);
         loud(c)?;
     }

@@ -3,7 +3,7 @@
 //! until the time is up.
 //!
 //! ```text
-//! cargo run --release -p source-mesos --features unstable-internals --example fuzz -- SEED SECONDS
+//! cargo run --release -p source-mesos --features unstable-internals --example fuzz-mesos -- SEED SECONDS
 //! ```
 //!
 //! Nothing may panic, read differently in other pieces, take long, or take much memory; valid
@@ -51,7 +51,7 @@ const MEMORY_OF_MANY: Memory = Memory {
 };
 
 /// One in so many inputs is made large.
-const LARGE: u32 = 1000;
+const LARGE: u32 = 60;
 
 /// The limits of streams.
 const MAX_SNAPSHOT: u64 = 4 << 20;

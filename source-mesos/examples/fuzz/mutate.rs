@@ -175,15 +175,42 @@ fn replace_value(rng: &mut Rng, bytes: &mut Vec<u8>, from: usize) {
     bytes.splice(start..end, value);
 }
 
-/// Something small within a list, until it is large.
+/// Something small within a list, most often one that is read, until it is large.
 pub(crate) fn inflate(rng: &mut Rng, bytes: &mut Vec<u8>) {
+    const READ: [&[u8]; 6] = [
+        b"statuses\"",
+        b"labels\"",
+        b"tasks\"",
+        b"executors\"",
+        b"frameworks\"",
+        b"agents\"",
+    ];
+    let key = READ[rng.usize(..READ.len())];
+    let is_read = |at: &usize| bytes[..*at].ends_with(key) || bytes[..*at - 1].ends_with(key);
     let lists: Vec<usize> = (0..bytes.len()).filter(|i| bytes[*i] == b'[').collect();
+    let read: Vec<usize> = lists
+        .iter()
+        .copied()
+        .filter(|i| *i > 0)
+        .filter(is_read)
+        .collect();
+    let lists = if read.is_empty() || rng.u8(..4) == 0 {
+        lists
+    } else {
+        read
+    };
     let at = match lists.len() {
         0 => rng.usize(0..=bytes.len()),
         n => lists[rng.usize(..n)] + 1,
     };
-    let small = SMALL[rng.usize(..SMALL.len())];
-    let size = rng.usize(100_000..MAX - 1_000_000);
+    let small = SMALL[match rng.u8(..4) {
+        0 => 0,
+        _ => rng.usize(..SMALL.len()),
+    }];
+    let size = match rng.u8(..16) {
+        0 => rng.usize(300_000..MAX - 1_000_000),
+        _ => rng.usize(20_000..300_000),
+    };
     let mut many = small.repeat(size / small.len());
     if small.ends_with(',') && bytes.get(at) == Some(&b']') {
         many.pop();

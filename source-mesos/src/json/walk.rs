@@ -44,7 +44,7 @@ pub(crate) enum Choice<P> {
 }
 
 /// Larger values are not taken.
-const MAX_TAKEN: usize = 4 << 20;
+const MAX_TAKEN: usize = 16 << 20;
 
 /// Reads a text in whatever pieces it comes. What is entered must be right to the last
 /// byte; of what is skipped or taken only the end is looked for.

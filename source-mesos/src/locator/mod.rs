@@ -14,11 +14,11 @@ use notifier_core::{
 };
 use notifier_http::HttpClient;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use self::{
     agents::{Agents, is_page},
-    search::Search,
+    search::{AGAIN, Search},
 };
 use crate::{
     body::Pace,
@@ -82,6 +82,11 @@ impl MesosLogLocator {
         if let Some(labels) = labels(&known.agent) {
             return Some(labels);
         }
+        if known.asked >= asked {
+            return None;
+        }
+        // What was read before the question may not tell it yet.
+        sleep_until(known.asked + AGAIN).await;
         let known = self.0.look_up(&slot, trace, Some(asked)).await.ok()?;
         labels(&known.agent)
     }

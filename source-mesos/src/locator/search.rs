@@ -14,7 +14,7 @@ use crate::sandbox::{self, Trace};
 
 /// A sandbox that is not found is looked up again in a state newer than the question,
 /// but not more often than this.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait for a state before doing without it.
 const PATIENCE: Duration = Duration::from_secs(3);
 

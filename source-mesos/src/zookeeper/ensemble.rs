@@ -23,7 +23,7 @@ impl Ensemble {
     /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config). What is wrong is never
     /// quoted: a password that is not encoded may be anywhere.
     pub(crate) fn parse(entry: &str) -> Result<Self> {
-        let rest = crate::masters::is_zookeeper(entry)
+        let rest = crate::addresses::is_zookeeper(entry)
             .then(|| &entry["zk://".len()..])
             .ok_or_else(|| wrong("it must begin with zk://"))?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
