@@ -2,7 +2,7 @@
 //! name, labels and image are known from the snapshot, or from when it was added.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -22,6 +22,7 @@ const CLEAN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Inventory {
     frameworks: HashMap<Arc<str>, HashMap<Box<str>, Entry>>,
+    labels: Pool,
     /// Which snapshot is the last one.
     generation: u32,
     begun: Instant,
@@ -31,6 +32,7 @@ pub(crate) struct Inventory {
 #[derive(Debug)]
 struct Entry {
     packed: Packed,
+    labels: Box<[Arc<Label>]>,
     /// The time of the first status.
     started: Option<Seconds>,
     generation: u32,
@@ -43,6 +45,7 @@ impl Inventory {
         let now = Instant::now();
         Self {
             frameworks: HashMap::new(),
+            labels: Pool::default(),
             generation: 0,
             begun: now,
             cleaned: now,
@@ -68,6 +71,7 @@ impl Inventory {
             }
             !tasks.is_empty()
         });
+        self.labels.clean();
     }
 
     fn seconds(&self) -> u32 {
@@ -88,6 +92,7 @@ impl Inventory {
         let generation = self.generation;
         let ended = has_ended.then(|| self.seconds());
         let packed = Packed::of(task);
+        let labels = self.labels.of(task);
         if !self.frameworks.contains_key(&task.framework) {
             self.frameworks
                 .insert(Arc::clone(&task.framework), HashMap::new());
@@ -102,6 +107,9 @@ impl Inventory {
                 if entry.packed != packed {
                     entry.packed = packed;
                 }
+                if entry.labels != labels {
+                    entry.labels = labels;
+                }
                 entry.started = started;
                 entry.generation = generation;
                 entry.ended = ended;
@@ -109,6 +117,7 @@ impl Inventory {
             None => {
                 let entry = Entry {
                     packed,
+                    labels,
                     started,
                     generation,
                     ended,
@@ -133,6 +142,7 @@ impl Inventory {
                     entry.ended = Some(now);
                 }
                 let mut task = entry.packed.unpack();
+                task.labels = entry.labels.iter().map(|l| l.unpack()).collect();
                 if !update.containers.is_empty() && task.containers != update.containers {
                     task.containers.clone_from(&update.containers);
                     entry.packed = Packed::of(&task);
@@ -189,7 +199,52 @@ fn first(time: Seconds) -> Status {
     }
 }
 
-/// What is to be known of a task, in one piece: texts, each after its length.
+/// A label. Most are those of many tasks, and kept once for all of them.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Label(Box<[u8]>);
+
+impl Label {
+    fn of(key: &str, value: &str) -> Self {
+        let mut out = Vec::with_capacity(key.len() + value.len() + 4);
+        put(&mut out, key);
+        put(&mut out, value);
+        Self(out.into_boxed_slice())
+    }
+
+    fn unpack(&self) -> (String, String) {
+        let mut rest = &*self.0;
+        let key = take(&mut rest);
+        (key, take(&mut rest))
+    }
+}
+
+/// All labels that are in use.
+#[derive(Debug, Default)]
+struct Pool(HashSet<Arc<Label>>);
+
+impl Pool {
+    fn of(&mut self, task: &Task) -> Box<[Arc<Label>]> {
+        let labels = task.labels.iter().map(|(key, value)| {
+            let label = Label::of(key, value);
+            if let Some(known) = self.0.get(&label) {
+                return Arc::clone(known);
+            }
+            let label = Arc::new(label);
+            self.0.insert(Arc::clone(&label));
+            label
+        });
+        labels.collect()
+    }
+
+    fn clean(&mut self) {
+        self.0.retain(|label| Arc::strong_count(label) > 1);
+        if self.0.len() < self.0.capacity() / 4 {
+            self.0.shrink_to_fit();
+        }
+    }
+}
+
+/// What is to be known of a task beside its labels, in one piece: texts, each after its length.
 #[derive(Debug, PartialEq, Eq)]
 struct Packed(Box<[u8]>);
 
@@ -202,10 +257,6 @@ impl Packed {
         put_length(&mut out, task.containers.len());
         for id in &task.containers {
             put(&mut out, id);
-        }
-        for (key, value) in &task.labels {
-            put(&mut out, key);
-            put(&mut out, value);
         }
         Self(out.into_boxed_slice())
     }
@@ -222,12 +273,6 @@ impl Packed {
         };
         let containers = take_length(&mut rest);
         task.containers = (0..containers).map(|_| take(&mut rest)).collect();
-        let mut labels = BTreeMap::new();
-        while !rest.is_empty() {
-            let key = take(&mut rest);
-            labels.insert(key, take(&mut rest));
-        }
-        task.labels = labels;
         task
     }
 }
@@ -269,6 +314,8 @@ fn take(rest: &mut &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -347,12 +394,30 @@ mod tests {
 
     proptest! {
         #[test]
+        fn labels_are_kept_once_and_lost_never(
+            sets in prop::collection::vec(prop::collection::btree_map("[ab]", ".{0,3}", 0..3), 1..6),
+        ) {
+            let mut all = Inventory::new();
+            for (n, labels) in sets.iter().enumerate() {
+                all.add(&Task { labels: labels.clone(), ..task(&n.to_string()) }, false);
+            }
+            let distinct: HashSet<_> = sets.iter().flatten().collect();
+            prop_assert_eq!(all.labels.0.len(), distinct.len());
+            for (n, labels) in sets.into_iter().enumerate() {
+                let (task, _) = all.update(update(&n.to_string(), "TASK_RUNNING"), false);
+                prop_assert_eq!(task.labels, labels);
+            }
+            all.begin();
+            all.end();
+            prop_assert!(all.labels.0.is_empty());
+        }
+
+        #[test]
         fn packing_loses_nothing(
             name in ".*", agent in ".*", executor in ".*", image in ".*",
             containers in prop::collection::vec(".*", 0..4),
-            labels in prop::collection::btree_map(".*", ".*", 0..6),
         ) {
-            let task = Task { name, agent, executor, image, containers, labels, ..Task::default() };
+            let task = Task { name, agent, executor, image, containers, ..Task::default() };
             prop_assert_eq!(Packed::of(&task).unpack(), task);
         }
     }

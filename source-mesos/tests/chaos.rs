@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use common::{Audience, builder};
-use notifier_testkit::mesos::{Corruption, Death, FakeCluster, MesosVersion, StreamCut, TaskSpec};
+use common::{Audience, CORRUPTIONS, builder};
+use notifier_testkit::mesos::{Death, FakeCluster, MesosVersion, StreamCut, TaskSpec};
 use source_mesos::Api;
 
 const FAILOVERS: usize = 10;
@@ -25,18 +25,6 @@ const CUTS: [StreamCut; 5] = [
     StreamCut::HeartbeatStop,
 ];
 const CUTS_OF_A_KIND: usize = 4;
-const CORRUPTIONS: [Corruption; 10] = [
-    Corruption::TruncatedBody,
-    Corruption::Html,
-    Corruption::Garbage,
-    Corruption::BadLength,
-    Corruption::HugeLength,
-    Corruption::EmptyRecord,
-    Corruption::InvalidUtf8,
-    Corruption::UnknownEvent,
-    Corruption::Status(500),
-    Corruption::Status(503),
-];
 
 /// Many, so that no list of ended tasks overflows.
 const FRAMEWORKS: usize = 20;

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Audience, TICK, builder};
+use common::{Audience, CORRUPTIONS, TICK, builder};
 use futures_util::future::join_all;
 use notifier_testkit::mesos::{
     Auth, Corruption, Death, ExecutorKind, FakeCluster, MesosVersion, StreamCut, TaskSpec,
@@ -139,19 +139,7 @@ async fn survives_corruption(corruption: Corruption) {
 
 #[tokio::test]
 async fn corrupt_records_cost_nothing() {
-    let all = [
-        Corruption::TruncatedBody,
-        Corruption::Html,
-        Corruption::Garbage,
-        Corruption::BadLength,
-        Corruption::HugeLength,
-        Corruption::EmptyRecord,
-        Corruption::InvalidUtf8,
-        Corruption::UnknownEvent,
-        Corruption::Status(500),
-        Corruption::Status(503),
-    ];
-    join_all(all.map(survives_corruption)).await;
+    join_all(CORRUPTIONS.map(survives_corruption)).await;
 }
 
 #[tokio::test]

@@ -12,9 +12,23 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 use notifier_core::{
     Batch, Error, FailureKey, FailureRecord, LogLocator as _, LogStream, Source as _, SystemClock,
 };
-use notifier_testkit::mesos::FakeCluster;
+use notifier_testkit::mesos::{Corruption, FakeCluster};
 use source_mesos::{Api, Backlog, MesosBuilder, MesosLogLocator, MesosSource};
 use tokio::task::JoinHandle;
+
+/// Everything that can be wrong with an answer or a record.
+pub(crate) const CORRUPTIONS: [Corruption; 10] = [
+    Corruption::TruncatedBody,
+    Corruption::Html,
+    Corruption::Garbage,
+    Corruption::BadLength,
+    Corruption::HugeLength,
+    Corruption::EmptyRecord,
+    Corruption::InvalidUtf8,
+    Corruption::UnknownEvent,
+    Corruption::Status(500),
+    Corruption::Status(503),
+];
 
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 
