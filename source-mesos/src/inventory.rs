@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::state::{Seconds, Status, Task, event::Update};
+use crate::state::{Seconds, Status, Task, UNREACHABLE, event::Update, is_alive};
 
 /// The last word on a task may come this much later than that it ended: a scheduler has
 /// to acknowledge earlier ones first.
@@ -35,6 +35,8 @@ struct Entry {
     labels: Box<[Arc<Label>]>,
     /// The time of the first status.
     started: Option<Seconds>,
+    /// Since when its agent cannot be reached.
+    unreachable: Option<Seconds>,
     generation: u32,
     /// In seconds since the inventory began.
     ended: Option<u32>,
@@ -111,6 +113,7 @@ impl Inventory {
                     entry.labels = labels;
                 }
                 entry.started = started;
+                entry.unreachable = None;
                 entry.generation = generation;
                 entry.ended = ended;
             }
@@ -119,6 +122,7 @@ impl Inventory {
                     packed,
                     labels,
                     started,
+                    unreachable: None,
                     generation,
                     ended,
                 };
@@ -148,8 +152,16 @@ impl Inventory {
                     entry.packed = Packed::of(&task);
                 }
                 match (entry.started, &update.status) {
-                    (Some(started), _) => task.statuses.push(first(started)),
+                    (Some(started), _) => task.statuses.push(bare("TASK_RUNNING", started)),
                     (None, Some(status)) if !has_ended => entry.started = status.time,
+                    _ => {}
+                }
+                if let Some(since) = entry.unreachable {
+                    task.statuses.push(bare(UNREACHABLE, since));
+                }
+                match &update.status {
+                    Some(s) if is_alive(&s.state) => entry.unreachable = None,
+                    Some(s) if s.state == UNREACHABLE => entry.unreachable = s.time,
                     _ => {}
                 }
                 task
@@ -190,10 +202,10 @@ impl Entry {
     }
 }
 
-/// Of the first status only the time is of use.
-fn first(time: Seconds) -> Status {
+/// Of an earlier status only the time is of use.
+fn bare(state: &str, time: Seconds) -> Status {
     Status {
-        state: "TASK_RUNNING".to_owned(),
+        state: state.to_owned(),
         time: Some(time),
         ..Status::default()
     }
@@ -327,7 +339,7 @@ mod tests {
             agent: "S1".into(),
             image: "nginx".into(),
             labels: BTreeMap::from([("team".into(), "a".repeat(300))]),
-            statuses: vec![first(Seconds::new(5.0).unwrap())],
+            statuses: vec![bare("TASK_RUNNING", Seconds::new(5.0).unwrap())],
             ..Task::default()
         }
     }

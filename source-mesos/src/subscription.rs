@@ -434,7 +434,8 @@ impl Reader {
     }
 
     /// A task that may be a failure.
-    fn died(&self, task: Task, is_known: bool, is_news: bool) -> Result<(), Error> {
+    fn died(&self, mut task: Task, is_known: bool, is_news: bool) -> Result<(), Error> {
+        task.die_once(|state| self.wanted.may_want(state));
         if task.death_time().is_none() {
             return self.not_told(&task.state);
         }

@@ -529,6 +529,9 @@ impl Watch {
         let wanted = Arc::clone(&self.source.wanted);
         self.forget_events(asked);
         let recent = &self.recent;
+        for task in &mut deaths {
+            task.die_once(|state| wanted.may_want(state));
+        }
         // What an event told meanwhile is known better than this answer knows it.
         deaths.retain(|task| {
             wanted.wants(task)

@@ -361,3 +361,33 @@ async fn a_state_that_cannot_be_had_in_one_form_is_read_in_the_other() {
     cluster.fail(&silent, Death::failed().state_only());
     audience.one("silent").await;
 }
+
+#[tokio::test]
+async fn an_agent_that_is_lost_and_then_given_up_costs_a_task_once() {
+    for api in [Api::Stream, Api::Poll] {
+        let cluster = FakeCluster::start().await.unwrap();
+        cluster.framework("aware").partition_aware(true);
+        let task = cluster.launch(TaskSpec::new("a").framework("aware"));
+        let audience = Audience::of(
+            builder(&cluster.masters_flag())
+                .api(api)
+                .sweep(Duration::from_millis(300)),
+        );
+        audience.until("a first answer", Audience::has_begun).await;
+        cluster.agent(0).partition();
+        assert_eq!(audience.one("a").await.state, "TASK_UNREACHABLE");
+        let gone = serde_json::json!({"type": "TASK_UPDATED", "task_updated": {
+            "framework_id": {"value": task.framework_id()}, "state": "TASK_GONE_BY_OPERATOR",
+            "status": {
+                "task_id": {"value": "a"}, "agent_id": {"value": task.agent_id()},
+                "state": "TASK_GONE_BY_OPERATOR", "source": "SOURCE_MASTER",
+                "timestamp": cluster.last_timestamp_of(&task).unwrap() + 60.0,
+            },
+        }});
+        cluster.publish(&gone);
+        cluster.publish(&gone);
+        cluster.agent(0).mark_gone();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        audience.count(1).await;
+    }
+}

@@ -153,6 +153,25 @@ impl Task {
         self.death()?.time
     }
 
+    /// A task whose agent could not be reached, and was then given up for good, died once:
+    /// what came after is left out, where the first of it is a failure.
+    pub(crate) fn die_once(&mut self, is_failure: impl Fn(&str) -> bool) {
+        if !matches!(
+            self.state.as_str(),
+            "TASK_GONE" | "TASK_GONE_BY_OPERATOR" | "TASK_LOST"
+        ) {
+            return;
+        }
+        let tail = self.statuses.iter().rev();
+        let tail = tail.take_while(|s| !is_alive(&s.state)).count();
+        let from = self.statuses.len() - tail;
+        let is_first = |s: &Status| s.state == UNREACHABLE && is_failure(UNREACHABLE);
+        if let Some(at) = self.statuses[from..].iter().position(is_first) {
+            self.statuses.truncate(from + at + 1);
+            UNREACHABLE.clone_into(&mut self.state);
+        }
+    }
+
     /// The time of the first status.
     pub(crate) fn start_time(&self) -> Option<Seconds> {
         self.statuses.first()?.time
@@ -194,6 +213,9 @@ pub(crate) fn is_final(state: &str) -> bool {
             | "TASK_GONE_BY_OPERATOR"
     )
 }
+
+/// The state of a task whose agent cannot be reached: it may live.
+pub(crate) const UNREACHABLE: &str = "TASK_UNREACHABLE";
 
 /// True for ends that only an executor or its agent reports.
 fn is_of_executor(state: &str) -> bool {
@@ -312,6 +334,29 @@ mod tests {
         );
         assert_eq!(died("TASK_FAILED", &[]), None);
         assert_eq!(died("TASK_FAILED", &[("TASK_FAILED", 0.0)]), None);
+    }
+
+    #[test]
+    fn who_could_not_be_reached_dies_once() {
+        let after = |statuses: &[(&str, f64)], wanted: bool| {
+            let mut t = task("TASK_GONE_BY_OPERATOR", statuses);
+            t.die_once(|_| wanted);
+            (t.death_time().map(Seconds::millis), t.state)
+        };
+        let gone = [
+            ("TASK_RUNNING", 1.0),
+            ("TASK_UNREACHABLE", 2.0),
+            ("TASK_GONE_BY_OPERATOR", 3.0),
+        ];
+        assert_eq!(after(&gone, true), (Some(2000), UNREACHABLE.into()));
+        assert_eq!(after(&gone, false).0, Some(3000));
+        // It was back meanwhile.
+        let back = [
+            ("TASK_UNREACHABLE", 1.0),
+            ("TASK_RUNNING", 2.0),
+            ("TASK_GONE_BY_OPERATOR", 3.0),
+        ];
+        assert_eq!(after(&back, true).0, Some(3000));
     }
 
     #[test]
