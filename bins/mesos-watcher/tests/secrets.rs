@@ -190,7 +190,7 @@ async fn run(format: &str) {
     ];
     let watcher = Watcher::start(&flags, &env);
     assert!(
-        cluster.wait_for_polls(2, WAIT).await,
+        cluster.wait_for_streams(1, WAIT).await,
         "{}",
         watcher.stderr()
     );
@@ -210,10 +210,14 @@ async fn run(format: &str) {
         SlackReply::drip(Duration::from_millis(1)),
         SlackReply::action(Action::garbage()),
     ];
+    // What docker tells of a container's environment.
+    let environment = plants.plant("statusdata");
     let mut count = 0;
     for (i, reply) in scripts.into_iter().enumerate() {
         slack.script(&main, reply);
-        let mut spec = TaskSpec::new(format!("t.{i}")).name(format!("task {i}"));
+        let mut spec = TaskSpec::new(format!("t.{i}"))
+            .name(format!("task {i}"))
+            .status_data(environment.as_bytes());
         for key in LABELS {
             if plants.0.len() < 60 {
                 count += 1;

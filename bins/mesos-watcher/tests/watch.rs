@@ -81,7 +81,7 @@ async fn a_task_dies_and_the_right_people_hear_of_it() {
     ];
     let watcher = Watcher::start(&flags, &env);
     assert!(
-        cluster.wait_for_polls(2, WAIT).await,
+        cluster.wait_for_streams(1, WAIT).await,
         "{}",
         watcher.stderr()
     );
@@ -197,7 +197,7 @@ async fn a_destination_that_hangs_delays_no_other_and_stops_in_time() {
         "-file.format={{ .failure.ID }}{{ .nl }}".into(),
     ]);
     let watcher = Watcher::start(&flags, &[]);
-    assert!(cluster.wait_for_polls(2, WAIT).await);
+    assert!(cluster.wait_for_streams(1, WAIT).await);
     for i in 0..10 {
         let task = cluster.launch(TaskSpec::new(format!("t.{i}")));
         cluster.fail(&task, Death::failed());
