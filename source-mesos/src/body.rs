@@ -44,16 +44,6 @@ impl Pace {
         self.window
     }
 
-    /// The whole of a stream.
-    pub(crate) async fn read(self, mut stream: ByteStream) -> Result<Vec<u8>, Unread> {
-        let mut body = Vec::new();
-        let mut progress = self.start();
-        while let Some(piece) = progress.next(&mut stream).await? {
-            body.extend_from_slice(&piece);
-        }
-        Ok(body)
-    }
-
     /// Hands on a stream piece by piece, to its end.
     pub(crate) async fn each(
         self,
@@ -119,6 +109,18 @@ mod tests {
 
     use super::*;
 
+    impl Pace {
+        /// The length of the whole of a stream.
+        async fn read(self, stream: ByteStream) -> Result<usize, Stopped> {
+            let mut length = 0;
+            let take = |piece: &[u8]| {
+                length += piece.len();
+                Ok(())
+            };
+            self.each(stream, take).await.map(|()| length)
+        }
+    }
+
     /// So many pieces of so many bytes, one in so many milliseconds.
     fn drip(pieces: usize, size: usize, every: u64) -> ByteStream {
         stream::iter(0..pieces)
@@ -134,18 +136,21 @@ mod tests {
         let pace = Pace::of(Duration::from_secs(10));
         let start = Instant::now();
         // Far longer than the window in all.
-        let body = pace.read(drip(400, 1100, 1000)).await.unwrap();
-        assert_eq!(body.len(), 440_000);
+        let length = pace.read(drip(400, 1100, 1000)).await.unwrap();
+        assert_eq!(length, 440_000);
         assert!(start.elapsed() > Duration::from_secs(300));
         // Small ones have the whole window.
-        assert_eq!(pace.read(drip(29, 1, 1000)).await.unwrap().len(), 29);
+        assert_eq!(pace.read(drip(29, 1, 1000)).await.unwrap(), 29);
 
         let start = Instant::now();
         let e = pace.read(drip(1_000_000, 1, 500)).await.unwrap_err();
-        assert!(matches!(e, Unread::TooSlow));
+        assert!(matches!(e, Stopped::Unread(Unread::TooSlow)));
         assert!(start.elapsed() < Duration::from_secs(31));
         // Fast at first.
         let first = drip(10, 1_000_000, 1).chain(drip(1000, 900, 1000)).boxed();
-        assert!(matches!(pace.read(first).await, Err(Unread::TooSlow)));
+        assert!(matches!(
+            pace.read(first).await,
+            Err(Stopped::Unread(Unread::TooSlow))
+        ));
     }
 }

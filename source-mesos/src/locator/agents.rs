@@ -19,11 +19,11 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    body::{Pace, Unread},
+    body::{Pace, Stopped, Unread},
     error::brief,
     options::Credentials,
     sandbox::{self, Trace},
-    state::agent::{self, AgentState},
+    state::agent::{AgentReader, AgentState},
 };
 
 /// For how long an agent that does not answer is left alone.
@@ -37,8 +37,6 @@ const QUICK: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_secs(2);
 /// How many agents are kept in mind.
 const MAX_AGENTS: usize = 256;
-/// Larger states are read off the async threads.
-const BLOCKING: usize = 256 * 1024;
 /// How many agents' states are read at a time.
 const READERS: usize = 4;
 /// No agent's state is as large as this, whatever may be read from a master.
@@ -241,26 +239,22 @@ impl Agents {
                     ));
                 }
             }
-            // Until it is parsed, so that few large ones are held at a time.
+            // So that few large ones are read at a time.
             let _permit = self.readers.acquire().await;
             let max = u64::try_from(self.max).unwrap_or(u64::MAX);
-            let read = self.pace.read(answer.into_stream(max)).await;
-            let body = read.map_err(|e| match e {
-                Unread::TooSlow => again(ErrorKind::Timeout, DEAD, "answers too slowly"),
-                Unread::Broken(e) if e.kind() == ErrorKind::Timeout => {
+            let mut reader = AgentReader::new();
+            let take = |piece: &[u8]| reader.feed(piece).map_err(|e| e.to_string());
+            let read = self.pace.each(answer.into_stream(max), take).await;
+            read.map_err(|e| match e {
+                Stopped::Unread(Unread::TooSlow) => {
+                    again(ErrorKind::Timeout, DEAD, "answers too slowly")
+                }
+                Stopped::Unread(Unread::Broken(e)) if e.kind() == ErrorKind::Timeout => {
                     again(e.kind(), DEAD, "does not answer")
                 }
-                Unread::Broken(_) => unreadable(),
+                Stopped::Unread(Unread::Broken(_)) | Stopped::Malformed(_) => unreadable(),
             })?;
-            let parsed = if body.len() < BLOCKING {
-                agent::parse(&body).ok()
-            } else {
-                tokio::task::spawn_blocking(move || agent::parse(&body).ok())
-                    .await
-                    .ok()
-                    .flatten()
-            };
-            return parsed.ok_or_else(unreadable);
+            return reader.finish().map_err(|_| unreadable());
         }
         Err(never(ErrorKind::Rejected, TROUBLED, "has no state to show"))
     }

@@ -47,6 +47,7 @@ pub(crate) struct AgentTask {
 }
 
 /// Reads an agent's state that is at hand as a whole.
+#[cfg(test)]
 pub(crate) fn parse(body: &[u8]) -> Result<AgentState, Malformed> {
     let mut reader = AgentReader::new();
     reader.feed(body)?;
