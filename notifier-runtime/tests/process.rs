@@ -8,12 +8,14 @@ use std::{
 
 use notifier_runtime::{Cli, Fatal, signal};
 
-/// Not a test: the program that the tests below start.
+/// Among the names of tests on the command line: this process is the child.
+const CHILD: &str = "as-the-child-that-waits-for-signals";
+
+/// Not a test but in a process that the test below started: the program it sends signals to.
 #[test]
-#[ignore = "no test: the others start it, with --ignored, and wait for it"]
 #[expect(clippy::print_stdout, reason = "it talks to the test that started it")]
 fn child() {
-    if std::env::args().all(|a| a != "--exact") {
+    if std::env::args().all(|a| a != CHILD) {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -39,7 +41,7 @@ fn kill(pid: u32, signal: &str) {
 fn the_first_signal_asks_and_the_second_ends() {
     for (signal, name, code) in [("-TERM", "got SIGTERM", 143), ("-INT", "got SIGINT", 130)] {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--ignored", "--nocapture"])
+            .args(["--exact", "child", CHILD, "--nocapture"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

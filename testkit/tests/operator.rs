@@ -5,7 +5,7 @@ mod common;
 #[path = "common/operator.rs"]
 mod operator;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::client;
 use notifier_testkit::mesos::{Auth, Corruption, Death, ExecutorKind, FakeCluster, TaskSpec};
@@ -284,9 +284,9 @@ async fn large_answers_are_compressed() {
     }
 }
 
-/// Launches big tasks and fetches the states. Returns the times of the launch and of the
-/// slowest fetch.
-async fn big_tasks(count: usize) -> (Duration, Duration) {
+#[tokio::test]
+async fn big_tasks_have_the_size_of_real_ones() {
+    let count = 2000;
     let cluster = FakeCluster::builder()
         .agents(20)
         .gzip(false)
@@ -303,14 +303,11 @@ async fn big_tasks(count: usize) -> (Duration, Duration) {
         spec
     };
     let specs: Vec<_> = (0..count).map(spec).collect();
-    let start = Instant::now();
-    let tasks = cluster.launch_all(specs);
-    let launched = start.elapsed();
+    cluster.launch_all(specs);
 
     let base = cluster.master_url(0);
     let client = client();
-    let mut slowest = Duration::ZERO;
-    let mut size = async |v1: bool| {
+    let size = async |v1: bool| {
         let request = if v1 {
             client
                 .post(format!("{base}/api/v1"))
@@ -319,37 +316,14 @@ async fn big_tasks(count: usize) -> (Duration, Duration) {
         } else {
             client.get(format!("{base}/state"))
         };
-        let start = Instant::now();
         let bytes = request
             .timeout(Duration::from_secs(100))
             .send()
             .await
             .unwrap();
-        let length = bytes.bytes().await.unwrap().len();
-        slowest = slowest.max(start.elapsed());
-        length / count
+        bytes.bytes().await.unwrap().len() / count
     };
     let (v0, v1) = (size(false).await, size(true).await);
     assert!((1500..1800).contains(&v0), "{v0}");
     assert!((2300..2800).contains(&v1), "{v1}");
-    // No event may cost more when there are more tasks.
-    let start = Instant::now();
-    for task in tasks.iter().take(1000) {
-        cluster.fail(task, Death::failed());
-    }
-    assert!(start.elapsed() < Duration::from_secs(2));
-    (launched, slowest)
-}
-
-#[tokio::test]
-async fn big_tasks_have_the_size_of_real_ones() {
-    big_tasks(2000).await;
-}
-
-#[tokio::test]
-#[ignore = "takes memory and time; for an optimised build"]
-async fn a_large_cluster_is_played_quickly() {
-    let (launched, slowest) = big_tasks(65_000).await;
-    assert!(launched < Duration::from_secs(2), "{launched:?}");
-    assert!(slowest < Duration::from_secs(4), "{slowest:?}");
 }
