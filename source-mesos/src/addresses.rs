@@ -1,8 +1,12 @@
 //! The list of masters as it is written: addresses between commas, where one that begins
 //! with `zk://` holds commas itself.
 
-#[cfg(not(feature = "zookeeper"))]
-use notifier_core::Error;
+use notifier_core::{Error, Result, Secret, redact};
+use url::Url;
+
+use crate::credentials::{Credentials, Hidden};
+#[cfg(feature = "zookeeper")]
+use crate::zookeeper::Ensemble;
 
 const ZOOKEEPER: &str = "zk://";
 
@@ -15,7 +19,7 @@ pub(crate) fn is_zookeeper(entry: &str) -> bool {
 
 /// Why an address of ZooKeeper is refused in a build without it.
 #[cfg(not(feature = "zookeeper"))]
-pub(crate) fn without_zookeeper() -> Error {
+fn without_zookeeper() -> Error {
     Error::config("zk:// addresses need the feature `zookeeper`")
 }
 
@@ -55,9 +59,110 @@ fn end_of_zookeeper(text: &str) -> usize {
     }
 }
 
+/// A master as configured: its base address, without user information.
+#[derive(Clone, Debug)]
+pub(crate) struct Master {
+    pub(crate) base: Url,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// Masters as they are named.
+#[derive(Default)]
+pub(crate) struct Named {
+    pub(crate) masters: Vec<Master>,
+    #[cfg(feature = "zookeeper")]
+    pub(crate) ensembles: Vec<Ensemble>,
+}
+
+/// Reads the list, which may have been taken apart at its commas.
+pub(crate) fn parse_masters(masters: &[String]) -> Result<Named> {
+    let mut out = Named::default();
+    // An address of ZooKeeper holds commas, at which the list may have been taken apart.
+    let list = masters.join(",");
+    let entries = split_masters(&list);
+    if entries.is_empty() {
+        return Err(Error::config(
+            "no Mesos master is named (such as http://master.example:5050)",
+        ));
+    }
+    for entry in entries {
+        if is_zookeeper(entry) {
+            #[cfg(feature = "zookeeper")]
+            out.ensembles.push(Ensemble::parse(entry)?);
+            #[cfg(not(feature = "zookeeper"))]
+            return Err(without_zookeeper());
+            #[cfg(feature = "zookeeper")]
+            continue;
+        }
+        let master = parse_master(entry)?;
+        if !out.masters.iter().any(|m| m.base == master.base) {
+            out.masters.push(master);
+        }
+    }
+    Ok(out)
+}
+
+fn parse_master(entry: &str) -> Result<Master> {
+    let whole = if entry.contains("://") {
+        entry.to_owned()
+    } else {
+        format!("http://{entry}")
+    };
+    let mut base = Url::parse(&whole)
+        .map_err(|e| Error::config(format!("the address of a Mesos master is not a URL ({e})")))?;
+    if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+        return Err(Error::config(format!(
+            "{} is not the address of a Mesos master: it must begin with http:// or https://",
+            redact::origin(&whole)
+        )));
+    }
+    let decode = |s: &str| {
+        percent_encoding::percent_decode_str(s)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let credentials =
+        (!base.username().is_empty() || base.password().is_some()).then(|| Credentials::Basic {
+            user: decode(base.username()),
+            password: Hidden::Value(Secret::from(decode(base.password().unwrap_or_default()))),
+        });
+    // These fail only for addresses without a host.
+    let _ = base.set_username("");
+    let _ = base.set_password(None);
+    base.set_query(None);
+    base.set_fragment(None);
+    let path = base.path().trim_end_matches('/').to_owned();
+    base.set_path(&path);
+    Ok(Master { base, credentials })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn masters_are_read_in_every_form() {
+        let read = |text: &str| -> Vec<String> {
+            parse_masters(&[text.to_owned()])
+                .unwrap()
+                .masters
+                .into_iter()
+                .map(|m| m.base.to_string())
+                .collect()
+        };
+        assert_eq!(
+            read("http://a:5050, b:5050 ,https://c:5050/,http://d/mesos/,http://a:5050/,"),
+            [
+                "http://a:5050/",
+                "http://b:5050/",
+                "https://c:5050/",
+                "http://d/mesos"
+            ]
+        );
+        let m = parse_master("http://us%40r:p%3Aw@a:5050").unwrap();
+        assert_eq!(m.base.as_str(), "http://a:5050/");
+        assert!(matches!(m.credentials, Some(Credentials::Basic { user, .. }) if user == "us@r"));
+    }
 
     #[test]
     fn lists_with_addresses_of_zookeeper() {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod body;
+mod credentials;
 mod error;
 mod exit;
 mod identity;

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::{
+    addresses::Master,
     body::{Pace, Stopped, Unread},
+    credentials::Credentials,
     error::brief,
-    options::{Credentials, Master},
     registry::Registries,
 };
 
@@ -471,7 +472,7 @@ mod tests {
             .collect();
         let credentials = with_credentials.then(|| Credentials::Basic {
             user: "u".into(),
-            password: crate::options::Hidden::Value("p".into()),
+            password: crate::credentials::Hidden::Value("p".into()),
         });
         let trusted = trusted.iter().map(|t| (*t).to_owned()).collect();
         Masters::new(

@@ -6,17 +6,13 @@ use notifier_core::{
     Clock, Error, OptionGroup, OptionKind, OptionSpec, Result, Secret, Settings, SystemClock,
     redact,
 };
-use notifier_http::{HttpClient, Request};
-use url::Url;
+use notifier_http::HttpClient;
 
-#[cfg(not(feature = "zookeeper"))]
-use crate::addresses::without_zookeeper;
-#[cfg(feature = "zookeeper")]
-use crate::zookeeper::Ensemble;
 use crate::{
     MesosLogLocator, MesosSource,
-    addresses::{is_zookeeper, split_masters},
+    addresses::{Named, parse_masters, split_masters},
     body::Pace,
+    credentials::{Credentials, Hidden, credentials, read_file},
     error,
     masters::Masters,
     registry::Registries,
@@ -478,82 +474,6 @@ impl fmt::Debug for MesosBuilder {
     }
 }
 
-/// A master as configured: its base address, without user information.
-#[derive(Clone, Debug)]
-pub(crate) struct Master {
-    pub(crate) base: Url,
-    pub(crate) credentials: Option<Credentials>,
-}
-
-/// Masters as they are named.
-#[derive(Default)]
-struct Named {
-    masters: Vec<Master>,
-    #[cfg(feature = "zookeeper")]
-    ensembles: Vec<Ensemble>,
-}
-
-fn parse_masters(masters: &[String]) -> Result<Named> {
-    let mut out = Named::default();
-    // An address of ZooKeeper holds commas, at which the list may have been taken apart.
-    let list = masters.join(",");
-    let entries = split_masters(&list);
-    if entries.is_empty() {
-        return Err(Error::config(
-            "no Mesos master is named (such as http://master.example:5050)",
-        ));
-    }
-    for entry in entries {
-        if is_zookeeper(entry) {
-            #[cfg(feature = "zookeeper")]
-            out.ensembles.push(Ensemble::parse(entry)?);
-            #[cfg(not(feature = "zookeeper"))]
-            return Err(without_zookeeper());
-            #[cfg(feature = "zookeeper")]
-            continue;
-        }
-        let master = parse_master(entry)?;
-        if !out.masters.iter().any(|m| m.base == master.base) {
-            out.masters.push(master);
-        }
-    }
-    Ok(out)
-}
-
-fn parse_master(entry: &str) -> Result<Master> {
-    let whole = if entry.contains("://") {
-        entry.to_owned()
-    } else {
-        format!("http://{entry}")
-    };
-    let mut base = Url::parse(&whole)
-        .map_err(|e| Error::config(format!("the address of a Mesos master is not a URL ({e})")))?;
-    if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
-        return Err(Error::config(format!(
-            "{} is not the address of a Mesos master: it must begin with http:// or https://",
-            redact::origin(&whole)
-        )));
-    }
-    let decode = |s: &str| {
-        percent_encoding::percent_decode_str(s)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let credentials =
-        (!base.username().is_empty() || base.password().is_some()).then(|| Credentials::Basic {
-            user: decode(base.username()),
-            password: Hidden::Value(Secret::from(decode(base.password().unwrap_or_default()))),
-        });
-    // These fail only for addresses without a host.
-    let _ = base.set_username("");
-    let _ = base.set_password(None);
-    base.set_query(None);
-    base.set_fragment(None);
-    let path = base.path().trim_end_matches('/').to_owned();
-    base.set_path(&path);
-    Ok(Master { base, credentials })
-}
-
 fn parse_states(states: &[String]) -> Result<Vec<String>> {
     let mut out: Vec<String> = Vec::new();
     for state in states.iter().map(|s| s.trim()).filter(|s| !s.is_empty()) {
@@ -600,127 +520,6 @@ fn parse_size(text: &str) -> Option<u64> {
     n.checked_mul(unit).filter(|n| *n > 0)
 }
 
-/// A secret, or the file that holds it, which is read anew for each request, so that it
-/// can be replaced.
-#[derive(Clone)]
-pub(crate) enum Hidden {
-    Value(Secret),
-    File(&'static str, PathBuf),
-}
-
-impl Hidden {
-    fn new(option: &'static str, value: &str) -> Self {
-        match value.strip_prefix("file:") {
-            Some(path) => Self::File(option, PathBuf::from(path)),
-            None => Self::Value(Secret::from(value)),
-        }
-    }
-
-    fn read(&self) -> Result<Secret> {
-        match self {
-            Self::Value(secret) => Ok(secret.clone()),
-            Self::File(option, path) => {
-                let bytes = read_file(option, path)?;
-                let text = String::from_utf8(bytes).map_err(|_| {
-                    Error::config(format!("{option}: {} is not text", path.display()))
-                })?;
-                let text = text.trim_end_matches(['\r', '\n']);
-                if text.is_empty() {
-                    return Err(Error::config(format!(
-                        "{option}: {} is empty",
-                        path.display()
-                    )));
-                }
-                Ok(Secret::from(text))
-            }
-        }
-    }
-}
-
-fn read_file(option: &str, path: &PathBuf) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|e| Error::config(format!("{option}: {} cannot be read ({e})", path.display())))
-}
-
-/// What a request shows of who we are.
-#[derive(Clone)]
-pub(crate) enum Credentials {
-    Basic { user: String, password: Hidden },
-    Bearer(Hidden),
-}
-
-impl Credentials {
-    /// Adds them to a request.
-    pub(crate) fn apply(&self, request: Request) -> Result<Request> {
-        Ok(match self {
-            Self::Basic { user, password } => request.basic(user, &password.read()?),
-            Self::Bearer(token) => request.bearer(&token.read()?),
-        })
-    }
-
-    fn check(&self) -> Result<()> {
-        match self {
-            Self::Basic {
-                password: hidden, ..
-            }
-            | Self::Bearer(hidden) => hidden.read().map(drop),
-        }
-    }
-}
-
-/// Neither name nor secret is shown.
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Basic { .. } => "Basic",
-            Self::Bearer(_) => "Bearer",
-        })
-    }
-}
-
-fn credentials(
-    settings: &Settings,
-    user: &'static str,
-    password: &'static str,
-    token: &'static str,
-) -> Result<Option<Credentials>> {
-    let flag = |key: &str| format!("mesos.{key}");
-    let option = |key: &'static str| match key {
-        "password" => "mesos.password",
-        "token" => "mesos.token",
-        "agent-password" => "mesos.agent-password",
-        _ => "mesos.agent-token",
-    };
-    match (
-        settings.get(user),
-        settings.get(password),
-        settings.get(token),
-    ) {
-        (None, None, None) => Ok(None),
-        (None, None, Some(t)) => Ok(Some(Credentials::Bearer(Hidden::new(option(token), t)))),
-        (Some(u), Some(p), None) => Ok(Some(Credentials::Basic {
-            user: u.to_owned(),
-            password: Hidden::new(option(password), p),
-        })),
-        (Some(_), None, None) => Err(Error::config(format!(
-            "{}: it needs {}",
-            flag(user),
-            flag(password)
-        ))),
-        (None, Some(_), None) => Err(Error::config(format!(
-            "{}: it needs {}",
-            flag(password),
-            flag(user)
-        ))),
-        (_, _, Some(_)) => Err(Error::config(format!(
-            "{}: it excludes {} and {}",
-            flag(token),
-            flag(user),
-            flag(password)
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use notifier_core::{BackendSettings, Origin};
@@ -752,30 +551,6 @@ mod tests {
         let mut of_settings = of_settings;
         of_settings.states = parse_states(&of_settings.states).unwrap();
         assert_eq!(format!("{of_settings:?}"), format!("{plain:?}"));
-    }
-
-    #[test]
-    fn masters_are_read_in_every_form() {
-        let read = |text: &str| -> Vec<String> {
-            parse_masters(&[text.to_owned()])
-                .unwrap()
-                .masters
-                .into_iter()
-                .map(|m| m.base.to_string())
-                .collect()
-        };
-        assert_eq!(
-            read("http://a:5050, b:5050 ,https://c:5050/,http://d/mesos/,http://a:5050/,"),
-            [
-                "http://a:5050/",
-                "http://b:5050/",
-                "https://c:5050/",
-                "http://d/mesos"
-            ]
-        );
-        let m = parse_master("http://us%40r:p%3Aw@a:5050").unwrap();
-        assert_eq!(m.base.as_str(), "http://a:5050/");
-        assert!(matches!(m.credentials, Some(Credentials::Basic { user, .. }) if user == "us@r"));
     }
 
     #[test]

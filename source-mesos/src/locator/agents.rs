@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     body::{Pace, Stopped, Unread},
+    credentials::Credentials,
     error::brief,
-    options::Credentials,
     sandbox::{self, Trace},
     state::agent::{AgentReader, AgentState},
 };

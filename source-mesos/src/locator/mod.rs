@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{
     body::Pace,
-    options::Credentials,
+    credentials::Credentials,
     recall::Labels,
     sandbox::{self, Trace},
     state::agent::{AgentExecutor, AgentState},
