@@ -286,36 +286,48 @@ impl<T> Default for List<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
-            type Value = List<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
+        let mut list = Vec::new();
+        elements(deserializer, |Object(element): Object<T>| {
+            list.extend(element);
+            if list.len() == 2 * KEPT {
+                list.drain(1..=KEPT);
             }
-            nothing!(
-                visit_bool(bool),
-                visit_i64(i64),
-                visit_u64(u64),
-                visit_f64(f64),
-                visit_str(&str)
-            );
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut list = Vec::new();
-                while let Some(Object(element)) = seq.next_element::<Object<T>>()? {
-                    list.extend(element);
-                    if list.len() == 2 * KEPT {
-                        list.drain(1..=KEPT);
-                    }
-                }
-                Ok(List(list))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                drain_map(map)?;
-                Ok(List::default())
-            }
-        }
-        deserializer.deserialize_any(V(PhantomData))
+        })?;
+        Ok(Self(list))
     }
+}
+
+/// Hands on the elements of a list; none if it is something else.
+fn elements<'de, D, T, F>(deserializer: D, take: F) -> Result<(), D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+    F: FnMut(T),
+{
+    struct V<T, F>(F, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for V<T, F> {
+        type Value = ();
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+        nothing!(
+            visit_bool(bool),
+            visit_i64(i64),
+            visit_u64(u64),
+            visit_f64(f64),
+            visit_str(&str)
+        );
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+            while let Some(element) = seq.next_element()? {
+                (self.0)(element);
+            }
+            Ok(())
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+            drain_map(map)
+        }
+    }
+    deserializer.deserialize_any(V(take, PhantomData))
 }
 
 /// A list of objects, or nothing, of which each is read by itself: one that is broken spoils
@@ -330,32 +342,11 @@ impl<T> Default for Each<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Each<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for V<T> {
-            type Value = Each<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-            nothing!(
-                visit_bool(bool),
-                visit_i64(i64),
-                visit_u64(u64),
-                visit_f64(f64),
-                visit_str(&str)
-            );
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut each = Vec::new();
-                while let Some(raw) = seq.next_element::<&RawValue>()? {
-                    each.extend(object(raw.get()).ok().flatten());
-                }
-                Ok(Each(each))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                drain_map(map)?;
-                Ok(Each::default())
-            }
-        }
-        deserializer.deserialize_any(V(PhantomData))
+        let mut each = Vec::new();
+        elements(deserializer, |raw: &'de RawValue| {
+            each.extend(object(raw.get()).ok().flatten());
+        })?;
+        Ok(Self(each))
     }
 }
 
