@@ -256,6 +256,20 @@ impl Error {
         matches!(self.0.retry, Retry::Later { .. })
     }
 
+    /// The same error again, with its causes as text.
+    pub(crate) fn copy(&self) -> Self {
+        let i = &self.0;
+        Self(Box::new(Inner {
+            kind: i.kind,
+            retry: i.retry,
+            delivery: i.delivery,
+            scope: i.scope,
+            message: self.report().to_string(),
+            code: i.code.clone(),
+            source: None,
+        }))
+    }
+
     /// Displays this error and its causes, each once: `a: b: c`.
     pub fn report(&self) -> Chain<'_> {
         Chain(self)

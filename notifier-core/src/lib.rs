@@ -15,6 +15,7 @@ pub mod policy;
 pub mod redact;
 mod report;
 mod reporter;
+mod silence;
 mod source;
 mod uploader;
 
@@ -35,15 +36,19 @@ pub use crate::{
         parse_duration,
     },
     outbox::{
-        Attempt, DeliveryFilter, DeliveryState, DeliveryView, EnqueueBatch, Enqueued, Lease,
-        LeaseRequest, LogLease, NewDelivery, NewFailure, Outbox, OutboxStats, Outcome,
+        Attempt, DeliveryFilter, DeliveryState, DeliveryView, DestinationState, EnqueueBatch,
+        Enqueued, FoldRequest, Folded, Grouping, Lease, LeaseRequest, LogLease, NewDelivery,
+        NewReport, Outbox, OutboxStats, Outcome, Settlement, Story, Verdict,
     },
     redact::Secret,
-    report::{DeliveryId, Digest, Links, Notice, Report, ReportOptions, Subject},
+    report::{
+        Checkpoint, Concern, DeliveryId, Digest, Links, Notice, Report, ReportOptions, Subject,
+    },
     reporter::{
         Capability, Delivered, Destination, Next, Receipt, Reconciled, Reporter, ReporterFactory,
         TargetReceipt,
     },
+    silence::{Matcher, Silence},
     source::{Ack, Batch, Source},
     uploader::{LogContent, NoopUploader, ObjectRef, Uploader},
 };

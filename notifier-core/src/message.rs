@@ -12,7 +12,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use template::Value;
 
 use crate::{
-    BackendSettings, Error, ErrorKind, FailureRecord, Report, Result, Settings, Subject, redact,
+    BackendSettings, Concern, Digest, Error, ErrorKind, FailureRecord, Report, Result, Settings,
+    Subject, redact,
 };
 
 /// Which characters of data are escaped in a template's output. The template's own
@@ -220,7 +221,7 @@ impl MessageTemplates {
         let mut rendered = match report.subject() {
             Subject::Failure(f) => self.render_failure(settings, report, f),
             _ => Rendered {
-                text: self.markup.escape(&report.summary()),
+                text: self.markup.escape(&built_in(report)),
                 fault: None,
             },
         };
@@ -268,7 +269,7 @@ impl MessageTemplates {
 /// text; [`Error::source`](std::error::Error::source) is the template engine's own error.
 pub fn render_once(template: &str, markup: Markup, report: &Report) -> Result<String> {
     let Subject::Failure(f) = report.subject() else {
-        return Ok(markup.escape(&report.summary()));
+        return Ok(markup.escape(&built_in(report)));
     };
     let mut text = parse("template", template).and_then(|t| execute(&t, markup, report, f))?;
     add_missing(&mut text, template, markup, report);
@@ -404,29 +405,100 @@ impl Report {
                 )
             }
             Subject::Digest(d) => format!(
-                "{} tasks like {} ({}) died with status {} between {} and {}",
+                "{} more tasks like {} ({}) died with status {} between {} and {}{}",
                 d.count,
                 line(&d.example.name),
                 line(&d.example.id),
                 line(&d.example.state),
                 d.first,
-                d.last
+                d.last,
+                hosts(d, line)
             ),
-            Subject::Notice(n) => {
-                format!(
+            Subject::Notice(n) => match n.concern {
+                Concern::Destination => format!(
                     "Messages to {} do not arrive since {}: {}",
                     line(&n.destination),
                     n.since,
                     line(&n.text)
-                )
-            }
-            Subject::Recovery(n) => format!(
-                "Messages to {} arrive again; they did not since {}: {}",
-                line(&n.destination),
-                n.since,
-                line(&n.text)
-            ),
+                ),
+                Concern::Outbox => format!(
+                    "The outbox of the watcher {} fills up since {}: {}",
+                    line(&n.destination),
+                    n.since,
+                    line(&n.text)
+                ),
+            },
+            Subject::Recovery(n) => match n.concern {
+                Concern::Destination => format!(
+                    "Messages to {} arrive again; they did not since {}: {}",
+                    line(&n.destination),
+                    n.since,
+                    line(&n.text)
+                ),
+                Concern::Outbox => format!(
+                    "The outbox of the watcher {} has room again; it did not since {}: {}",
+                    line(&n.destination),
+                    n.since,
+                    line(&n.text)
+                ),
+            },
         }
+    }
+}
+
+/// The built-in text, with where the logs are.
+fn built_in(report: &Report) -> String {
+    let mut text = report.summary();
+    let links = report.links();
+    let urls: Vec<&str> = [links.stdout.as_str(), links.stderr.as_str()]
+        .into_iter()
+        .filter(|url| !url.is_empty())
+        .collect();
+    if !urls.is_empty() {
+        text += &format!("; logs of the last: {}", urls.join(" "));
+    }
+    text
+}
+
+/// Where the failures of a digest died, for people: ` on 2 agents: a (3), b (1)`.
+fn hosts(d: &Digest, line: impl Fn(&str) -> String) -> String {
+    let named: Vec<String> = d
+        .hosts
+        .iter()
+        .filter(|(host, _)| !host.is_empty())
+        .map(|(host, count)| format!("{} ({count})", line(host)))
+        .collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    let agents = if d.host_count == 1 { "agent" } else { "agents" };
+    let more = d.host_count.saturating_sub(d.hosts.len() as u64);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!(" on {} {agents}: {}{more}", d.host_count, named.join(", "))
+}
+
+/// A template for a short text about a failure that is not itself a message.
+pub(crate) struct ShortText(template::Template);
+
+impl ShortText {
+    /// Compiles it; `name` is what errors call it.
+    pub(crate) fn compile(name: &str, text: &str) -> Result<Self> {
+        parse(name, text)
+            .map(Self)
+            .map_err(|e| Error::new(ErrorKind::Template, format!("{name}: {e}")))
+    }
+
+    /// Renders it as one line of at most `most` characters, without known secrets.
+    pub(crate) fn render(&self, report: &Report, most: usize) -> Result<String> {
+        let Subject::Failure(f) = report.subject() else {
+            return Err(Error::internal("only failures have such a text"));
+        };
+        let text = execute(&self.0, Markup::Plain, report, f)?;
+        Ok(one_line(text.trim(), most))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use crate::{DEFAULT_INSTANCE, Error, LabelScope, Result, Secret, filter};
+use crate::{DEFAULT_INSTANCE, Error, LabelScope, Result, Secret, filter, policy};
 
 /// What an option's value looks like. Values are kept as text and checked
 /// against their kind when they are read.
@@ -27,6 +27,8 @@ pub enum OptionKind {
     Regex,
     /// Several values, separated by commas.
     List,
+    /// A rate: `1/s`, `90/m`, `1/s:50`, or `unlimited`; see [`Rate`](crate::policy::Rate).
+    Rate,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -44,6 +46,7 @@ impl OptionKind {
             Self::Template => "template".into(),
             Self::Regex => "regex".into(),
             Self::List => "list".into(),
+            Self::Rate => "rate".into(),
             Self::Choice(words) => words.join("|"),
         }
     }
@@ -206,6 +209,9 @@ impl OptionSpec {
                         e
                     }
                 })?;
+            }
+            OptionKind::Rate => {
+                policy::Rate::read(value)?;
             }
             OptionKind::Choice(words) if !words.contains(&value) => {
                 return Err(Error::config(format!(
@@ -416,6 +422,16 @@ impl BackendSettings {
 
     fn named(&self, spec: &OptionSpec, e: &Error) -> Error {
         Error::config(format!("{}: {e}", self.group.flag(spec)))
+    }
+
+    /// The instances that need no label: `default`, and those that the file names.
+    pub fn instances(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(DEFAULT_INSTANCE).chain(
+            self.instances
+                .keys()
+                .map(String::as_str)
+                .filter(|i| *i != DEFAULT_INSTANCE),
+        )
     }
 
     /// The settings of one instance before any label.

@@ -2,10 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{FailureKey, FailureRecord, Settings, failure::hash_parts, redact::Redactor};
+use crate::{
+    Error, ErrorKind, FailureKey, FailureRecord, Result, Settings, failure::hash_parts,
+    redact::Redactor,
+};
 
 /// The id of one delivery: the same on every attempt, and sent along wherever the
 /// receiver can carry one. 32 hexadecimal digits.
@@ -60,6 +64,8 @@ impl fmt::Display for DeliveryId {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Digest {
+    /// What tells this digest from others: the id of the first delivery that it folds.
+    pub id: String,
     /// What the failures have in common.
     pub fingerprint: String,
     /// How many there were.
@@ -68,15 +74,32 @@ pub struct Digest {
     pub first: Timestamp,
     /// When the last died.
     pub last: Timestamp,
-    /// One of them, for its names and labels.
+    /// The agents they died on and how many on each, the most first; those
+    /// beyond [`MOST_HOSTS`](Self::MOST_HOSTS) are left out.
+    pub hosts: Vec<(String, u64)>,
+    /// How many agents there were.
+    pub host_count: u64,
+    /// The last of them, for its names, labels and logs.
     pub example: FailureRecord,
 }
 
 impl Digest {
-    /// A digest of `count` failures like `example`, all at its time; set `first` and `last` directly.
-    pub fn new(fingerprint: impl Into<String>, count: u64, example: FailureRecord) -> Self {
+    /// How many agents a digest names.
+    pub const MOST_HOSTS: usize = 20;
+
+    /// A digest of `count` failures like `example`, all at its time and on its agent; set the
+    /// other fields directly.
+    pub fn new(
+        id: impl Into<String>,
+        fingerprint: impl Into<String>,
+        count: u64,
+        example: FailureRecord,
+    ) -> Self {
         let at = example.finished;
         Self {
+            id: id.into(),
+            hosts: vec![(example.host.clone(), count)],
+            host_count: 1,
             fingerprint: fingerprint.into(),
             count,
             first: at,
@@ -86,11 +109,14 @@ impl Digest {
     }
 }
 
-/// A word about the notifier itself: a destination does not work.
+/// A word about the notifier itself: a destination does not work, or the outbox fills up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Notice {
-    /// The destination that this is about.
+    /// What this is about.
+    #[serde(default)]
+    pub concern: Concern,
+    /// The destination that this is about, or the watcher whose outbox it is.
     pub destination: String,
     /// What is wrong, for people.
     pub text: String,
@@ -98,10 +124,23 @@ pub struct Notice {
     pub since: Timestamp,
 }
 
+/// What a notice is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Concern {
+    /// Messages to a destination do not arrive.
+    #[default]
+    Destination,
+    /// The outbox fills up.
+    Outbox,
+}
+
 impl Notice {
-    /// A notice.
+    /// A notice about a destination; set `concern` directly for another.
     pub fn new(destination: impl Into<String>, text: impl Into<String>, since: Timestamp) -> Self {
         Self {
+            concern: Concern::Destination,
             destination: destination.into(),
             text: text.into(),
             since,
@@ -128,11 +167,7 @@ impl Subject {
     pub fn key(&self) -> FailureKey {
         match self {
             Self::Failure(f) => f.key.clone(),
-            Self::Digest(d) => FailureKey::of_parts([
-                "digest",
-                &d.fingerprint,
-                &d.first.as_millisecond().to_string(),
-            ]),
+            Self::Digest(d) => FailureKey::of_parts(["digest", &d.id]),
             Self::Notice(n) => FailureKey::of_parts([
                 "notice",
                 &n.destination,
@@ -144,6 +179,71 @@ impl Subject {
                 &n.since.as_millisecond().to_string(),
             ]),
         }
+    }
+
+    /// What kind of thing it is, as a word: `failure`, `digest`, `notice` or `recovery`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Failure(_) => "failure",
+            Self::Digest(_) => "digest",
+            Self::Notice(_) => "notice",
+            Self::Recovery(_) => "recovery",
+        }
+    }
+
+    /// What it is about in a few words, for lists.
+    pub fn about(&self) -> String {
+        match self {
+            Self::Failure(f) => format!("{} {}", f.name, f.state),
+            Self::Digest(d) => format!("{} more: {}", d.count, d.fingerprint),
+            Self::Notice(n) => match n.concern {
+                Concern::Destination => format!("dead: {}", n.destination),
+                Concern::Outbox => "the outbox fills up".to_owned(),
+            },
+            Self::Recovery(n) => match n.concern {
+                Concern::Destination => format!("works again: {}", n.destination),
+                Concern::Outbox => "the outbox has room again".to_owned(),
+            },
+        }
+    }
+
+    /// The whole as JSON, for a store; [`Subject::from_json`] reads it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if it cannot be written as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        match self {
+            Self::Failure(f) => serde_json::to_string(&**f),
+            Self::Digest(d) => serde_json::to_string(&**d),
+            Self::Notice(n) | Self::Recovery(n) => serde_json::to_string(&**n),
+        }
+        .map_err(|e| Error::internal("a report cannot be written as JSON").with_source(e))
+    }
+
+    /// What [`Subject::to_json`] wrote of this [`Subject::kind`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) if it is no such thing.
+    pub fn from_json(kind: &str, json: &str) -> Result<Self> {
+        let read = match kind {
+            "failure" => serde_json::from_str(json).map(|f| Self::Failure(Arc::new(f))),
+            "digest" => serde_json::from_str(json).map(|d| Self::Digest(Arc::new(d))),
+            "notice" => serde_json::from_str(json).map(|n| Self::Notice(Arc::new(n))),
+            "recovery" => serde_json::from_str(json).map(|n| Self::Recovery(Arc::new(n))),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::InvalidResponse,
+                    format!("there are no reports of the kind {kind:?}"),
+                ));
+            }
+        };
+        read.map_err(|e| {
+            Error::new(
+                ErrorKind::InvalidResponse,
+                format!("a stored {kind} cannot be read"),
+            )
+            .with_source(e)
+        })
     }
 
     /// The failure it is about, or is an example of.
@@ -363,8 +463,21 @@ pub struct ReportOptions<'a> {
     pub attempt: u32,
     /// The values that hold for this instance and this task.
     pub settings: &'a Settings,
-    /// What the last attempt's [`Receipt::progress`](crate::Receipt::progress) was.
+    /// What the last attempt's [`Receipt::progress`](crate::Receipt::progress) was, or what
+    /// it [saved](Self::save) last.
     pub progress: Option<&'a serde_json::Value>,
+    /// Keeps progress in the middle of an attempt.
+    pub checkpoint: Option<&'a dyn Checkpoint>,
+}
+
+/// Keeps what an attempt got done so far, before it goes on.
+#[async_trait]
+pub trait Checkpoint: fmt::Debug + Send + Sync {
+    /// Keeps it. When this returns, it outlives the process if the outbox does.
+    ///
+    /// # Errors
+    /// If it cannot be kept: do not go on to what must not be done twice.
+    async fn save(&self, progress: serde_json::Value) -> Result<()>;
 }
 
 impl<'a> ReportOptions<'a> {
@@ -375,6 +488,27 @@ impl<'a> ReportOptions<'a> {
             attempt: 1,
             settings,
             progress: None,
+            checkpoint: None,
+        }
+    }
+
+    /// Sets what keeps progress in the middle of an attempt.
+    #[must_use]
+    pub fn with_checkpoint(mut self, checkpoint: &'a dyn Checkpoint) -> Self {
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
+    /// Keeps what was done so far: the next attempt sees it as [`progress`](Self::progress),
+    /// also if this one is cut by the end of the process. Without anything to keep it with,
+    /// as in a test, it does nothing.
+    ///
+    /// # Errors
+    /// If it cannot be kept: do not go on to what must not be done twice.
+    pub async fn save(&self, progress: serde_json::Value) -> Result<()> {
+        match self.checkpoint {
+            Some(checkpoint) => checkpoint.save(progress).await,
+            None => Ok(()),
         }
     }
 

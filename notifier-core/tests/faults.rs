@@ -343,7 +343,7 @@ async fn seen_keys_of_sources_that_list_nothing_are_forgotten() {
         let now = t0().checked_add(secs(d * 48 * 3600)).unwrap();
         o.enqueue(
             EnqueueBatch::new("embedded", now)
-                .with(NewFailure::new(failure(&d.to_string()), vec![])),
+                .with(NewReport::failure(failure(&d.to_string()), vec![])),
         )
         .await
         .unwrap();
@@ -367,7 +367,8 @@ async fn a_seen_key_is_kept_while_its_delivery_is_open() {
     let o = MemoryOutbox::new();
     let f = failure("a");
     let k = f.key.clone();
-    let mk = |now| EnqueueBatch::new("s", now).with(NewFailure::new(f.clone(), vec![nd(&k, "d")]));
+    let mk =
+        |now| EnqueueBatch::new("s", now).with(NewReport::failure(f.clone(), vec![nd(&k, "d")]));
     o.enqueue(mk(t0())).await.unwrap();
     let later = t0().checked_add(secs(25 * 3600)).unwrap();
     let mut b = EnqueueBatch::new("s", later);
@@ -389,7 +390,7 @@ async fn a_batch_larger_than_the_outbox_fits_an_empty_one() {
     for i in 0..3 {
         let f = failure(&i.to_string());
         let k = f.key.clone();
-        b = b.with(NewFailure::new(f, vec![nd(&k, "d")]));
+        b = b.with(NewReport::failure(f, vec![nd(&k, "d")]));
     }
     assert!(
         o.enqueue(b).await.is_ok(),
@@ -422,7 +423,7 @@ async fn a_lease_lost_by_a_crash_is_unknown() {
     let f = failure("a");
     let k = f.key.clone();
     let d = nd(&k, "d");
-    o.enqueue(EnqueueBatch::new("s", t0()).with(NewFailure::new(f, vec![d.clone()])))
+    o.enqueue(EnqueueBatch::new("s", t0()).with(NewReport::failure(f, vec![d.clone()])))
         .await
         .unwrap();
     let u = t0().checked_add(secs(90)).unwrap();
@@ -431,7 +432,7 @@ async fn a_lease_lost_by_a_crash_is_unknown() {
     o.lease(&d.destination, LeaseRequest::new(1, t0(), u))
         .await
         .unwrap();
-    o.recover().await.unwrap();
+    o.claim("default", t0()).await.unwrap();
     let l = o
         .lease(&d.destination, LeaseRequest::new(1, t0(), u))
         .await

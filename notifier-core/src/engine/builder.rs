@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Engine, Shared, health::Health, router::Router, stats::Counters};
+use super::{Engine, GroupBy, Shared, health::Health, router::Router, stats::Counters};
 use crate::{
     BackendSettings, Clock, Error, FrameworkFilter, LabelGrammar, LogLocator, NoopUploader,
     OptionGroup, Outbox, Reporter, Result, Source, SystemClock, Uploader,
@@ -92,6 +92,7 @@ pub struct EngineBuilder {
     redactor: Redactor,
     zone: jiff::tz::TimeZone,
     on_secrets: Option<OnSecrets>,
+    group: Option<GroupBy>,
     sources: Vec<Box<dyn Source>>,
 }
 
@@ -109,6 +110,7 @@ impl EngineBuilder {
             redactor: Redactor::default(),
             zone: jiff::tz::TimeZone::UTC,
             on_secrets: None,
+            group: None,
             sources: Vec::new(),
         }
     }
@@ -197,6 +199,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Switches storm control on: failures that are alike are told in digests, but for the
+    /// first; each failure is told by itself unless set.
+    pub fn group(mut self, by: GroupBy) -> Self {
+        self.group = Some(by);
+        self
+    }
+
     /// Adds a source.
     pub fn source(mut self, source: impl Source) -> Self {
         self.sources.push(Box::new(source));
@@ -249,11 +258,15 @@ impl EngineBuilder {
                 redactor,
                 zone: self.zone,
                 on_secrets: self.on_secrets,
+                group: self.group,
                 counters: Counters::default(),
                 health: Health::default(),
                 sources: Mutex::new(self.sources),
                 working: Mutex::default(),
+                lanes: Mutex::default(),
                 ended: Notify::new(),
+                broken: Mutex::default(),
+                broke: Notify::new(),
                 running: AtomicBool::new(false),
             }),
         })

@@ -38,6 +38,7 @@ pub(super) async fn settle(shared: Arc<Shared>, mut phase: watch::Receiver<Phase
             {
                 Ok(leased) => leased,
                 Err(e) => {
+                    shared.outbox_failed(&e);
                     tracing::error!(error = %e.report(), "cannot read the outbox");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     Vec::new()

@@ -3,11 +3,16 @@
 //! One direction: a source's batch is filtered, routed by its labels, and
 //! [enqueued](crate::Outbox::enqueue) in one commit; only then is the source told.
 //! A log worker settles each failure's logs once. Each destination has a worker
-//! and a position of its own, so one that hangs delays no other.
+//! and a position of its own, so one that hangs delays no other. How a destination stands
+//! (its rate, what it asked for, whether it is dead) is kept with what waits for it, and
+//! outlives the process as the outbox does.
 
 mod builder;
+mod group;
 mod health;
+mod keeping;
 mod logs;
+mod notice;
 mod router;
 mod stats;
 mod worker;
@@ -31,13 +36,19 @@ use tokio::{
 
 pub use self::{
     builder::{EngineBuilder, OnUnknown, Timing},
+    group::GroupBy,
     router::{Decision, Route},
     stats::EngineStats,
 };
-use self::{health::Health, router::Router, stats::Counters};
+use self::{
+    health::Health,
+    router::{Lane, Router},
+    stats::Counters,
+};
 use crate::{
     Batch, Clock, Destination, EnqueueBatch, Enqueued, Error, ErrorKind, Failure, FailureRecord,
-    LogLocator, NewFailure, Outbox, Result, Source, Uploader, lock, redact::Redactor,
+    Grouping, LogLocator, NewReport, Outbox, Result, Silence, Source, Uploader, lock,
+    redact::Redactor,
 };
 
 /// Takes failures in, and sees to it that everyone is told.
@@ -81,13 +92,19 @@ pub(crate) struct Shared {
     redactor: Redactor,
     zone: jiff::tz::TimeZone,
     on_secrets: Option<builder::OnSecrets>,
+    group: Option<GroupBy>,
     counters: Counters,
     health: Health,
     sources: Mutex<Vec<Box<dyn Source>>>,
     /// Destinations that have a worker.
     working: Mutex<HashMap<Destination, Arc<Notify>>>,
+    /// How destinations are sent to, as far as it is known.
+    lanes: Mutex<HashMap<Destination, Lane>>,
     /// A worker has ended: look for work again.
     ended: Notify,
+    /// Why the outbox cannot be used any more.
+    broken: Mutex<Option<Error>>,
+    broke: Notify,
     /// Somebody runs this engine.
     running: AtomicBool,
 }
@@ -139,7 +156,9 @@ impl Engine {
 
     /// Where a failure would go and why, without sending anything.
     pub fn explain(&self, failure: &FailureRecord) -> Decision {
-        self.shared.router.decide(failure)
+        let mut decision = self.shared.router.decide(failure);
+        decision.fingerprint = self.shared.grouping(failure).map(|g| g.fingerprint);
+        decision
     }
 
     /// Reads the sources and sends what there is to send, until `shutdown` resolves.
@@ -162,10 +181,16 @@ impl Engine {
         }
         let _running = Running(shared);
         lock(&shared.working).clear();
-        let taken = shared.outbox.recover().await?;
+        *lock(&shared.broken) = None;
+        let now = shared.clock.now();
+        let taken = shared.outbox.claim(shared.router.name(), now).await?;
         if taken > 0 {
-            tracing::info!(leases = taken, "took back the leases of an earlier run");
+            tracing::info!(
+                leases = taken,
+                "took back what an earlier run had begun; it may have arrived"
+            );
         }
+        shared.health.restore(shared.outbox.destinations().await?);
         let names: Vec<String> = lock(&shared.sources)
             .iter()
             .map(|s| s.name().to_owned())
@@ -182,6 +207,7 @@ impl Engine {
         let (phase, phases) = watch::channel(Phase::Run);
         let mut working = JoinSet::new();
         working.spawn(logs::settle(Arc::clone(shared), phases.clone()));
+        working.spawn(keeping::keep(Arc::clone(shared), phases.clone()));
         working.spawn(worker::dispatch(Arc::clone(shared), phases));
 
         let mut shutdown = std::pin::pin!(shutdown);
@@ -198,13 +224,21 @@ impl Engine {
                 Some(_) = working.join_next() => {
                     return Err(Error::internal("a part of the engine ended by a fault"));
                 }
+                () = shared.broke.notified() => break,
             }
         }
         tracing::info!("stopping: no more failures are read");
         reading.abort_all();
         while reading.join_next().await.is_some() {}
+        let broken = lock(&shared.broken).take();
+        if let Some(e) = broken {
+            working.shutdown().await;
+            return Err(e);
+        }
         let deadline = tokio::time::Instant::now() + shared.timing.drain;
         if !shared.outbox.is_durable() {
+            // Nobody will tell later of what is held.
+            keeping::fold(shared, jiff::Timestamp::MAX).await;
             let drain = shared.timing.drain.mul_f32(0.75);
             let _ = tokio::time::timeout(drain, self.wait_idle()).await;
         }
@@ -266,9 +300,7 @@ impl Engine {
                 (Ok(pending), Ok(stats)) => {
                     stats.unsettled > 0
                         || stats.leased > 0
-                        || pending.iter().any(|(d, due)| {
-                            *due <= now && !shared.health.is_paused(d, tokio::time::Instant::now())
-                        })
+                        || pending.iter().any(|(_, due)| *due <= now)
                         || changes.has_changed().unwrap_or(false)
                 }
                 // Who cannot be asked is not idle.
@@ -314,23 +346,43 @@ impl Shared {
     async fn enqueue(&self, source: &str, batch: Batch) -> Result<Enqueued> {
         let now = self.clock.now();
         let mut commit = EnqueueBatch::new(source, now);
+        let silences = if batch.failures.is_empty() {
+            Vec::new()
+        } else {
+            self.silences(now).await
+        };
+        let mut log = Vec::with_capacity(batch.failures.len());
         for record in batch.failures {
             if let Some(on_secrets) = &self.on_secrets {
                 on_secrets.tell(&self.router.secrets(&record));
             }
             let decision = self.router.decide(&record);
             let deliveries = self.router.deliveries(&record, &decision);
-            commit.failures.push(NewFailure::new(record, deliveries));
+            let record = Arc::new(record);
+            log.push((Arc::clone(&record), deliveries.len()));
+            let mut report = NewReport::failure(Arc::clone(&record), deliveries);
+            if let Some(silence) = silences.iter().find(|s| s.covers(&record, now)) {
+                tracing::info!(task = %record.id, key = %record.key, silence = silence.id, "silenced");
+                report = report.with_silence(silence.reason());
+            } else if let Some(group) = self.grouping(&record) {
+                report = report.with_group(group);
+            }
+            commit.reports.push(report);
         }
         commit.seen = batch.baseline;
         commit.listed = batch.listed;
         commit.cursor = batch.cursor;
-        let log: Vec<_> = commit
-            .failures
-            .iter()
-            .map(|f| (Arc::clone(&f.record), f.deliveries.len()))
-            .collect();
-        let done = self.outbox.enqueue(commit).await?;
+        let done = match self.outbox.enqueue(commit).await {
+            Ok(done) => {
+                self.health.readable(OUTBOX);
+                done
+            }
+            Err(e) => {
+                self.outbox_failed(&e);
+                self.health.unreadable(OUTBOX, &e);
+                return Err(e);
+            }
+        };
         batch.ack.done();
         if done.new > 0 {
             for (f, deliveries) in log {
@@ -344,7 +396,38 @@ impl Shared {
         self.counters.enqueued(&done);
         Ok(done)
     }
+
+    /// The silences that hold now. One that cannot be read silences nothing.
+    async fn silences(&self, now: jiff::Timestamp) -> Vec<Silence> {
+        match self.outbox.silences().await {
+            Ok(all) => all.into_iter().filter(|s| s.holds(now)).collect(),
+            Err(e) => {
+                self.outbox_failed(&e);
+                tracing::error!(error = %e.report(), "cannot read the silences; none holds");
+                Vec::new()
+            }
+        }
+    }
+
+    fn grouping(&self, failure: &FailureRecord) -> Option<Grouping> {
+        let group = self.group.as_ref()?;
+        let redactor = self.redactor.with(self.router.secrets(failure));
+        Some(group.of(failure, &redactor))
+    }
+
+    /// Notes an error of the outbox. One that no waiting helps ends the run: what is
+    /// damaged is not used on.
+    fn outbox_failed(&self, e: &Error) {
+        let is_final = !e.is_retryable() && matches!(e.kind(), ErrorKind::Config | ErrorKind::Io);
+        if is_final {
+            lock(&self.broken).get_or_insert_with(|| e.copy());
+            self.broke.notify_one();
+        }
+    }
 }
+
+/// What health calls the outbox.
+const OUTBOX: &str = "outbox";
 
 /// Reads one source until it ends.
 async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde_json::Value>) {

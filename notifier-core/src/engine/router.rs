@@ -1,8 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
     BackendSettings, DeliveryId, Destination, Error, FailureRecord, FrameworkFilter, LabelGrammar,
-    NewDelivery, Reporter, Settings, redact,
+    NewDelivery, Reporter, Settings, Subject,
+    policy::{RATE, Rate},
+    redact,
 };
 
 /// The most instances of one reporter that a task's label can ask for.
@@ -15,6 +17,27 @@ pub(super) struct Router {
     reporters: Vec<(BackendSettings, Arc<dyn Reporter>)>,
 }
 
+/// How a destination is sent to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lane {
+    pub(super) rate: Option<Rate>,
+    pub(super) concurrency: usize,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            rate: None,
+            concurrency: 1,
+        }
+    }
+}
+
+/// The rate that an instance's settings say; values are checked when they are set.
+fn rate(settings: &Settings) -> Option<Rate> {
+    Rate::read(settings.text(RATE)).ok().flatten()
+}
+
 /// Where a failure goes, and why.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -23,6 +46,8 @@ pub struct Decision {
     pub allowed: bool,
     /// One for each instance of each reporter that was asked for.
     pub routes: Vec<Route>,
+    /// What the failure has in common with those it is grouped with, if storm control is on.
+    pub fingerprint: Option<String>,
 }
 
 /// One instance of one reporter, for one failure.
@@ -37,6 +62,8 @@ pub struct Route {
     pub destination: Option<Destination>,
     /// Why it is asked for, or why nothing is sent.
     pub why: String,
+    /// How fast the destination may be sent to.
+    pub rate: Option<Rate>,
 }
 
 impl Router {
@@ -92,11 +119,16 @@ impl Router {
                         instance: instance.to_owned(),
                         destination,
                         why,
+                        rate: rate(&resolved),
                     });
                 }
             }
         }
-        Decision { allowed, routes }
+        Decision {
+            allowed,
+            routes,
+            fingerprint: None,
+        }
     }
 
     pub(super) fn deliveries(
@@ -115,12 +147,9 @@ impl Router {
                     &r.instance,
                     0,
                 );
-                Some(NewDelivery::new(
-                    id,
-                    r.reporter,
-                    r.instance.as_str(),
-                    r.destination.clone()?,
-                ))
+                let delivery =
+                    NewDelivery::new(id, r.reporter, r.instance.as_str(), r.destination.clone()?);
+                Some(delivery.because(r.why.as_str()))
             })
             .collect()
     }
@@ -129,14 +158,54 @@ impl Router {
     pub(super) fn resolve(
         &self,
         delivery: &NewDelivery,
-        failure: &FailureRecord,
+        labels: &BTreeMap<String, String>,
     ) -> Option<(&Arc<dyn Reporter>, Settings)> {
         let (settings, reporter) = self
             .reporters
             .iter()
             .find(|(s, _)| s.name() == delivery.reporter)?;
-        let scope = self.grammar.scope(&failure.labels);
+        let scope = self.grammar.scope(labels);
         Some((reporter, settings.resolve(&scope, &delivery.instance)))
+    }
+
+    /// How an instance of a reporter is sent to.
+    pub(super) fn lane(&self, reporter: &str, instance: &str) -> Lane {
+        let found = self.reporters.iter().find(|(s, _)| s.name() == reporter);
+        found.map_or_else(Lane::default, |(settings, reporter)| Lane {
+            rate: rate(&settings.instance(instance)),
+            concurrency: reporter.capability().concurrency.max(1),
+        })
+    }
+
+    /// Where a word about a destination that is dead could go: each instance that is
+    /// configured without a task's labels, but for those that lead to the same.
+    pub(super) fn others(&self, dead: Option<&Destination>) -> Vec<NewDelivery> {
+        let mut out: Vec<NewDelivery> = Vec::new();
+        for (settings, reporter) in &self.reporters {
+            for instance in settings.instances() {
+                let Ok(Some(destination)) = reporter.destination(&settings.instance(instance))
+                else {
+                    continue;
+                };
+                let known =
+                    dead == Some(&destination) || out.iter().any(|d| d.destination == destination);
+                if !known {
+                    // The id is set when it is known what is told.
+                    out.push(NewDelivery::new(
+                        DeliveryId::new(""),
+                        settings.name(),
+                        instance,
+                        destination,
+                    ));
+                }
+            }
+        }
+        out
+    }
+
+    /// The watcher's name.
+    pub(super) fn name(&self) -> &str {
+        &self.grammar.name
     }
 
     /// The values of labels that are secret: by their keys, or since they set an
@@ -167,12 +236,15 @@ impl Router {
     pub(super) fn config(
         &self,
         delivery: &NewDelivery,
-        failure: &Arc<FailureRecord>,
+        subject: &Subject,
     ) -> impl Fn(&str) -> String + Send + Sync + 'static {
         let grammar = self.grammar.clone();
         let (reporter, instance) = (delivery.reporter.clone(), delivery.instance.clone());
-        let failure = Arc::clone(failure);
+        let subject = subject.clone();
         move |key| {
+            let Some(failure) = subject.failure() else {
+                return String::new();
+            };
             let scope = grammar.scope(&failure.labels);
             scope
                 .get(&reporter, &instance, key)

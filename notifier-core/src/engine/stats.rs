@@ -28,6 +28,14 @@ pub struct EngineStats {
     pub logs_missing: u64,
     /// Times that a source could not be read.
     pub source_errors: u64,
+    /// Deliveries held for a digest.
+    pub held: u64,
+    /// Deliveries not sent because of a silence.
+    pub silenced: u64,
+    /// Digests that were made.
+    pub digests: u64,
+    /// Notices and recoveries that were told.
+    pub notices: u64,
 }
 
 macro_rules! counters {
@@ -52,13 +60,19 @@ counters!(
     possible_doubles,
     template_faults,
     logs_missing,
-    source_errors
+    source_errors,
+    held,
+    silenced,
+    digests,
+    notices
 );
 
 impl Counters {
     pub(super) fn enqueued(&self, done: &Enqueued) {
         self.failures.fetch_add(done.new, Relaxed);
         self.repeated.fetch_add(done.repeated, Relaxed);
+        self.held.fetch_add(done.held, Relaxed);
+        self.silenced.fetch_add(done.silenced, Relaxed);
     }
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
@@ -83,6 +97,12 @@ impl Counters {
     }
     pub(super) fn logs_missing(&self) {
         self.logs_missing.fetch_add(1, Relaxed);
+    }
+    pub(super) fn digests(&self, made: u64) {
+        self.digests.fetch_add(made, Relaxed);
+    }
+    pub(super) fn notices(&self, told: usize) {
+        self.notices.fetch_add(told as u64, Relaxed);
     }
     pub(super) fn source_error(&self) {
         self.source_errors.fetch_add(1, Relaxed);

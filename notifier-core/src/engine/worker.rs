@@ -1,7 +1,8 @@
 //! One worker for each destination that has something to send.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::{
     sync::{Notify, watch},
@@ -9,21 +10,32 @@ use tokio::{
     time::Instant,
 };
 
-use super::{OnUnknown, Phase, Shared, changed, logs, took_too_long};
+use super::{
+    OnUnknown, Phase, Shared, changed,
+    health::{Sign, asks_for_time},
+    logs, notice,
+    router::Lane,
+    took_too_long,
+};
 use crate::{
-    Attempt, Capability, Delivery, Destination, Error, ErrorKind, Lease, LeaseRequest, Next,
-    Outcome, Receipt, Reconciled, Report, ReportOptions, Reporter, Retry, Settings, Subject,
+    Attempt, Capability, Checkpoint, DEFAULT_INSTANCE, Delivery, Destination, Error, ErrorKind,
+    Lease, LeaseRequest, Next, Outbox, Outcome, Receipt, Reconciled, Report, ReportOptions,
+    Reporter, Result, Retry, Scope, Settings, Settlement, Verdict,
     clock::{add, until},
     lock,
+    policy::MAX_AGE,
     redact::Redactor,
 };
 
 /// How long to sleep without looking at the outbox, for one that other processes use as well.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
-/// How much longer than an attempt a lease lasts: leases are for processes that died,
-/// and must not run out under one that is slow or whose clock was set.
-const LEASE_SLACK: Duration = Duration::from_secs(600);
+/// How much longer than an attempt a lease lasts: one that is never settled is a fault
+/// of the program, and none must run out while the outbox cannot be written to.
+const LEASE_SLACK: Duration = Duration::from_secs(3600);
+
+/// How many destinations' lanes are remembered.
+const MOST_LANES: usize = 10_000;
 
 /// Watches the outbox and sees to it that each destination with something due has a
 /// worker that knows. The only one to look at all destinations.
@@ -38,10 +50,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, mut phase: watch::Receiver<Pha
             Ok(pending) => {
                 let now = shared.clock.now();
                 for (destination, due) in pending {
-                    let mut wait = until(now, due);
-                    if let Some(at) = shared.health.paused_until(&destination, Instant::now()) {
-                        wait = wait.max(at.saturating_duration_since(Instant::now()));
-                    }
+                    let wait = until(now, due);
                     if wait > Duration::ZERO {
                         sleep = sleep.min(wait.max(Duration::from_millis(1)));
                         continue;
@@ -61,7 +70,10 @@ pub(super) async fn dispatch(shared: Arc<Shared>, mut phase: watch::Receiver<Pha
                     }
                 }
             }
-            Err(e) => tracing::error!(error = %e.report(), "cannot read the outbox"),
+            Err(e) => {
+                shared.outbox_failed(&e);
+                tracing::error!(error = %e.report(), "cannot read the outbox");
+            }
         }
         tokio::select! {
             () = ended(&mut phase) => break,
@@ -96,94 +108,161 @@ impl Drop for Seat {
 
 /// Sends to one destination until there is nothing due.
 async fn work(seat: Seat, mut phase: watch::Receiver<Phase>) {
-    let (shared, destination) = (&seat.shared, &seat.destination);
-    let mut running: JoinSet<()> = JoinSet::new();
-    let mut concurrency = 1;
+    let shared = &seat.shared;
+    let mut running: JoinSet<(Lease, Settlement)> = JoinSet::new();
+    let mut lane = seat.lane();
     loop {
-        while running.try_join_next().is_some() {}
         if *phase.borrow() == Phase::Finish {
             break;
         }
-        let paused = shared
-            .health
-            .paused_until(destination, Instant::now())
-            .is_some();
-        let room = if paused {
-            0
-        } else {
-            usize::saturating_sub(concurrency, running.len())
-        };
-        let now = shared.clock.now();
-        let mut leased = Vec::new();
-        if room > 0 {
-            let expires = add(now, shared.timing.attempt + LEASE_SLACK);
-            match shared
-                .outbox
-                .lease(destination, LeaseRequest::new(room, now, expires))
-                .await
-            {
-                Ok(l) => leased = l,
-                Err(e) => {
-                    tracing::error!(%destination, error = %e.report(), "cannot read the outbox");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-        let got = leased.len();
-        for lease in leased {
-            if let Some((reporter, _)) = shared.router.resolve(&lease.delivery, &lease.record) {
-                concurrency = reporter.capability().concurrency.max(1);
-            }
+        let room = usize::saturating_sub(lane.concurrency, running.len());
+        for lease in seat.lease(lane, room).await {
+            lane = seat.learn(&lease);
             running.spawn(attempt(Arc::clone(shared), lease));
-        }
-        if got > 0 && running.len() < concurrency {
-            continue;
         }
         if running.is_empty() {
             // Nothing due, or told to wait: whoever looks at all destinations comes back.
             break;
         }
+        // What came of one attempt is noted in one commit with the lease of the next.
         tokio::select! {
             () = ended(&mut phase) => {}
-            Some(_) = running.join_next() => {}
-            () = seat.wake.notified(), if running.len() < concurrency && !paused => {}
+            Some(done) = running.join_next() => {
+                let Ok((lease, settlement)) = done else { continue };
+                let room = usize::saturating_sub(lane.concurrency, running.len());
+                let (noted, next) = tokio::join!(
+                    shared.outbox.settle(&lease, settlement.clone()),
+                    seat.lease(lane, room),
+                );
+                // What could not be noted is noted before anything else is sent here.
+                if let Err(e) = noted {
+                    for unused in &next {
+                        // One that is not given back counts as tried; nothing else can be done.
+                        let _ = shared.outbox.release(unused).await;
+                    }
+                    note_later(shared, &lease, &settlement, e).await;
+                    continue;
+                }
+                tell(shared, &lease, &settlement);
+                for lease in next {
+                    lane = seat.learn(&lease);
+                    running.spawn(attempt(Arc::clone(shared), lease));
+                }
+            }
+            () = seat.wake.notified(), if running.len() < lane.concurrency => {}
         }
     }
-    while running.join_next().await.is_some() {}
+    while let Some(done) = running.join_next().await {
+        if let Ok((lease, settlement)) = done {
+            match shared.outbox.settle(&lease, settlement.clone()).await {
+                Ok(()) => tell(shared, &lease, &settlement),
+                Err(e) => note_later(shared, &lease, &settlement, e).await,
+            }
+        }
+    }
 }
 
-/// Makes one attempt and notes what came of it, whatever it does.
-async fn attempt(shared: Arc<Shared>, lease: Lease) {
+impl Seat {
+    /// How the destination is sent to: as the last delivery to it was, or as its
+    /// reporter is by default.
+    fn lane(&self) -> Lane {
+        let known = lock(&self.shared.lanes).get(&self.destination).copied();
+        known.unwrap_or_else(|| {
+            let reporter = self
+                .destination
+                .as_str()
+                .split(':')
+                .next()
+                .unwrap_or_default();
+            let mut lane = self.shared.router.lane(reporter, DEFAULT_INSTANCE);
+            lane.concurrency = 1;
+            lane
+        })
+    }
+
+    fn learn(&self, lease: &Lease) -> Lane {
+        let d = &lease.delivery;
+        let lane = self.shared.router.lane(&d.reporter, &d.instance);
+        let mut lanes = lock(&self.shared.lanes);
+        // Labels may name any number of destinations; a lane is found again when it is needed.
+        if lanes.len() >= MOST_LANES {
+            lanes.clear();
+        }
+        lanes.insert(self.destination.clone(), lane);
+        lane
+    }
+
+    async fn lease(&self, lane: Lane, room: usize) -> Vec<Lease> {
+        if room == 0 {
+            return Vec::new();
+        }
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let expires = add(now, shared.timing.attempt + LEASE_SLACK);
+        let request = LeaseRequest::new(room, now, expires).with_rate(lane.rate);
+        match shared.outbox.lease(&self.destination, request).await {
+            Ok(leased) => leased,
+            Err(e) => {
+                shared.outbox_failed(&e);
+                tracing::error!(destination = %self.destination, error = %e.report(), "cannot read the outbox");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Keeps progress in the middle of an attempt.
+#[derive(Debug)]
+struct Saver<'a> {
+    outbox: &'a dyn Outbox,
+    lease: &'a Lease,
+}
+
+#[async_trait]
+impl Checkpoint for Saver<'_> {
+    async fn save(&self, progress: serde_json::Value) -> Result<()> {
+        self.outbox.save_progress(self.lease, progress).await
+    }
+}
+
+/// Makes one attempt and says what came of it, whatever it does.
+async fn attempt(shared: Arc<Shared>, lease: Lease) -> (Lease, Settlement) {
     let started = Instant::now();
     shared.counters.attempt();
+    let none = BTreeMap::new();
+    let failure = lease.subject.failure();
+    let secrets = failure
+        .map(|f| shared.router.secrets(f))
+        .unwrap_or_default();
     if let Some(on_secrets) = &shared.on_secrets {
-        on_secrets.tell(&shared.router.secrets(&lease.record));
+        on_secrets.tell(&secrets);
     }
-    let redactor = shared.redactor.with(shared.router.secrets(&lease.record));
-    let Some((reporter, settings)) = shared.router.resolve(&lease.delivery, &lease.record) else {
+    let redactor = shared.redactor.with(secrets);
+    let labels = failure.map_or(&none, |f| &f.labels);
+    let Some((reporter, settings)) = shared.router.resolve(&lease.delivery, labels) else {
         let e = Error::config(format!(
             "there is no reporter {} any more",
             lease.delivery.reporter
         ));
         let receipt = Receipt::default().and(lease.delivery.reporter.as_str(), Err(e));
-        return note(
-            &shared,
-            &lease,
-            receipt,
-            started,
-            Capability::default(),
-            &redactor,
-        )
-        .await;
+        let limits = Limits::new(&shared, Capability::default(), None);
+        let settlement = judge(&shared, &lease, receipt, started, &limits, &redactor);
+        return (lease, settlement);
     };
-    let report = Report::new(Subject::Failure(Arc::clone(&lease.record)))
+    let report = Report::new(lease.subject.clone())
         .with_links(logs::links(&shared, &lease.logs).await)
-        .with_config(shared.router.config(&lease.delivery, &lease.record))
+        .with_config(shared.router.config(&lease.delivery, &lease.subject))
         .with_redactors(redactor.clone(), shared.redactor.clone())
         .with_now(shared.clock.now())
         .with_zone(shared.zone.clone());
+    let saver = Saver {
+        outbox: shared.outbox.as_ref(),
+        lease: &lease,
+    };
     let opts = ReportOptions::new(&lease.delivery.id, &settings)
-        .after(lease.attempts + 1, lease.progress.as_ref());
+        .after(lease.attempts + 1, lease.progress.as_ref())
+        .with_checkpoint(&saver);
     let answer = send(&shared, reporter.as_ref(), &report, &opts, lease.unknown);
     // A reporter that panics is one that failed: its worker goes on.
     let answer = AssertUnwindSafe(answer).catch_unwind();
@@ -197,8 +276,9 @@ async fn attempt(shared: Arc<Shared>, lease: Lease) {
         }
         Err(_) => whole(&settings, took_too_long(shared.timing.attempt)),
     };
-    let capability = reporter.capability();
-    note(&shared, &lease, receipt, started, capability, &redactor).await;
+    let limits = Limits::new(&shared, reporter.capability(), settings.duration(MAX_AGE));
+    let settlement = judge(&shared, &lease, receipt, started, &limits, &redactor);
+    (lease, settlement)
 }
 
 /// Asks first whether an earlier attempt arrived, if that can be asked; then sends.
@@ -241,43 +321,53 @@ fn whole(settings: &Settings, error: Error) -> Receipt {
     Receipt::default().and(settings.instance(), Err(error))
 }
 
-/// Writes down what came of an attempt.
-async fn note(
+/// What bounds the attempts of one reporter.
+struct Limits {
+    max_age: Duration,
+    /// Whether an unknown outcome can be settled at the next attempt.
+    settles: bool,
+}
+
+impl Limits {
+    fn new(shared: &Shared, capability: Capability, max_age: Option<Duration>) -> Self {
+        Self {
+            max_age: max_age.unwrap_or(shared.timing.max_age),
+            settles: capability.reconcile || capability.idempotent,
+        }
+    }
+}
+
+/// What follows from an attempt.
+fn judge(
     shared: &Shared,
     lease: &Lease,
     receipt: Receipt,
     started: Instant,
-    capability: Capability,
+    limits: &Limits,
     redactor: &Redactor,
-) {
+) -> Settlement {
     let now = shared.clock.now();
-    let (id, destination, task) = (
-        &lease.delivery.id,
-        &lease.delivery.destination,
-        &lease.record.id,
-    );
+    let (id, destination) = (&lease.delivery.id, &lease.delivery.destination);
     for w in &receipt.warnings {
         if w.kind() == ErrorKind::Template {
             shared.counters.template_fault();
         }
         let text = redactor.redact(&w.report().to_string()).into_owned();
-        tracing::warn!(delivery = %id, %task, %destination, "{text}");
+        tracing::warn!(delivery = %id, about = about(lease), %destination, "{text}");
     }
     let mut next = receipt.next();
     let mut why = "";
+    let is_too_old = until(lease.enqueued, now) >= limits.max_age;
     if let Next::Retry { unknown, .. } = next {
-        // Whether it arrived is asked at the next attempt, where that can be asked.
-        let settled = capability.reconcile || capability.idempotent;
-        if until(lease.enqueued, now) >= shared.timing.max_age {
+        if is_too_old {
             (next, why) = (Next::Dead, "too old to be tried again");
-        } else if unknown && !settled && shared.timing.on_unknown == OnUnknown::Drop {
+        } else if unknown && !limits.settles && shared.timing.on_unknown == OnUnknown::Drop {
             (next, why) = (Next::Dead, "it may have arrived");
         }
     }
-    let error = receipt.error();
     let mut attempt = Attempt::new(now, Outcome::Delivered);
     attempt.latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if let Some(e) = error {
+    if let Some(e) = receipt.error() {
         let code = e.code().map_or_else(|| e.kind().to_string(), str::to_owned);
         attempt.code = Some(redactor.redact(&code).into_owned());
         attempt.detail = redactor
@@ -286,99 +376,112 @@ async fn note(
             .take(2_000)
             .collect();
     }
-    let (ms, detail, number) = (
-        attempt.latency_ms,
-        attempt.detail.clone(),
-        lease.attempts + 1,
-    );
-    match next {
-        Next::Done => {
-            shared.health.works(destination);
-            if commit(id, || {
-                shared
-                    .outbox
-                    .complete(lease, receipt.progress.clone(), attempt.clone())
-            })
-            .await
-            {
-                shared.counters.delivered();
+    let backoff = &shared.timing.backoff;
+    let sign = match &next {
+        Next::Done => Sign::Works {
+            again: lease.attempts > 0,
+        },
+        Next::Retry { after, .. } => {
+            let mut rng = fastrand::Rng::new();
+            let wait = backoff.wait(lease.attempts, None, &mut rng);
+            let mut errors = receipt
+                .targets
+                .iter()
+                .filter_map(|t| t.verdict.as_ref().err());
+            match after {
+                Some(_) => Sign::Asks(wait.max(backoff.wait(0, *after, &mut rng))),
+                None if errors.any(asks_for_time) => Sign::Asks(wait),
+                None => Sign::Fails { id, wait },
             }
-            tracing::info!(delivery = %id, %task, %destination, attempt = number, ms, "delivered");
         }
-        Next::Retry { after, unknown } => {
+        Next::Dead => Sign::Refuses(receipt.error().map_or(Scope::Message, Error::scope)),
+    };
+    let course = shared.health.take_in(destination, &sign, now, backoff);
+    let verdict = match next {
+        Next::Done => Verdict::Done,
+        Next::Dead if !course.kept || is_too_old => {
+            attempt.outcome = Outcome::Dead;
+            if !why.is_empty() {
+                attempt.detail = format!("{why}; {}", attempt.detail);
+            }
+            Verdict::Dead
+        }
+        Next::Dead => {
+            attempt.outcome = Outcome::Retry;
+            Verdict::RetryAt(now)
+        }
+        Next::Retry { unknown, .. } => {
             attempt.outcome = if unknown {
                 Outcome::Unknown
             } else {
                 Outcome::Retry
             };
-            let mut rng = fastrand::Rng::new();
-            let mut wait = shared.timing.backoff.wait(lease.attempts, None, &mut rng);
-            if after.is_some() {
-                wait = wait.max(shared.timing.backoff.wait(0, after, &mut rng));
-            }
-            // What one message was told holds for all that share the destination, and so
-            // does that nobody is there.
-            let kinds = receipt
-                .targets
-                .iter()
-                .filter_map(|t| t.verdict.as_ref().err());
-            if after.is_some() || kinds.clone().any(|e| e.kind() == ErrorKind::RateLimited) {
-                shared.health.pause(destination, Instant::now() + wait);
-            } else if kinds.clone().any(|e| {
-                matches!(
-                    e.kind(),
-                    ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Io
-                )
-            }) {
-                shared.health.fails(destination, &shared.timing.backoff);
-            }
-            let again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            let at = add(now, wait);
-            if commit(id, || {
-                shared
-                    .outbox
-                    .retry_at(lease, at, receipt.progress.clone(), attempt.clone())
-            })
-            .await
-            {
-                shared.counters.retry();
-            }
-            tracing::warn!(delivery = %id, %task, %destination, attempt = number, again_in_ms, may_have_arrived = unknown, error = detail, "not delivered, tried again later");
+            Verdict::RetryAt(add(now, course.wait))
         }
-        Next::Dead => {
-            attempt.outcome = Outcome::Dead;
-            if commit(id, || {
-                shared
-                    .outbox
-                    .bury(lease, receipt.progress.clone(), attempt.clone())
-            })
-            .await
-            {
-                shared.counters.dead();
-            }
-            tracing::error!(delivery = %id, %task, %destination, attempt = number, error = detail, why, "given up; kept as a dead letter");
+    };
+    let news = course
+        .news
+        .and_then(|news| notice::about(shared, destination, news, &attempt.detail));
+    let mut settlement = Settlement::new(verdict, attempt).with_progress(receipt.progress);
+    settlement.destination = course.state;
+    settlement.wake = course.wake;
+    settlement.notices.extend(news);
+    settlement
+}
+
+fn about(lease: &Lease) -> &str {
+    lease
+        .subject
+        .failure()
+        .map_or(lease.subject.kind(), |f| f.id.as_str())
+}
+
+/// Counts and logs what came of an attempt, once it is noted.
+fn tell(shared: &Shared, lease: &Lease, settlement: &Settlement) {
+    let (id, destination, about) = (
+        &lease.delivery.id,
+        &lease.delivery.destination,
+        about(lease),
+    );
+    let number = lease.attempts + 1;
+    let (ms, error) = (settlement.attempt.latency_ms, &settlement.attempt.detail);
+    match settlement.verdict {
+        Verdict::Done => {
+            shared.counters.delivered();
+            tracing::info!(delivery = %id, about, %destination, attempt = number, ms, "delivered");
+        }
+        Verdict::RetryAt(at) => {
+            shared.counters.retry();
+            let left_alone = settlement.destination.and_then(|d| d.not_before);
+            let wait = until(settlement.attempt.at, at.max(left_alone.unwrap_or(at)));
+            let again_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            let may_have_arrived = settlement.attempt.outcome == Outcome::Unknown;
+            tracing::warn!(delivery = %id, about, %destination, attempt = number, again_in_ms, may_have_arrived, error, "not delivered, tried again later");
+        }
+        Verdict::Dead => {
+            shared.counters.dead();
+            tracing::error!(delivery = %id, about, %destination, attempt = number, error, "given up; kept as a dead letter");
         }
     }
 }
 
-/// Writes to the outbox, and tries again while it is only busy or full. True if it is written.
-async fn commit<'a, F>(id: &crate::DeliveryId, mut write: impl FnMut() -> F) -> bool
-where
-    F: Future<Output = crate::Result<()>> + Send + 'a,
-{
+/// Notes what came of an attempt when the outbox can be written to again. Until then
+/// nothing else is sent there: it could not be noted either, and would be sent twice.
+async fn note_later(shared: &Shared, lease: &Lease, settlement: &Settlement, mut error: Error) {
+    let id = &lease.delivery.id;
     let mut wait = Duration::from_millis(100);
     loop {
-        match write().await {
-            Ok(()) => return true,
-            Err(e) if e.is_retryable() && wait < Duration::from_secs(30) => {
-                tracing::warn!(delivery = %id, error = %e.report(), "cannot note what came of an attempt yet");
-                tokio::time::sleep(wait).await;
-                wait *= 2;
-            }
-            Err(e) => {
-                tracing::error!(delivery = %id, error = %e.report(), "cannot note what came of an attempt; it may be sent twice");
-                return false;
-            }
+        if !error.is_retryable() {
+            shared.outbox_failed(&error);
+            tracing::error!(delivery = %id, error = %error.report(), "cannot note what came of an attempt; it may be sent twice");
+            return;
+        }
+        tracing::error!(delivery = %id, error = %error.report(), "cannot note what came of an attempt yet; nothing else is sent there meanwhile");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+        match shared.outbox.settle(lease, settlement.clone()).await {
+            Ok(()) => return tell(shared, lease, settlement),
+            Err(e) => error = e,
         }
     }
 }

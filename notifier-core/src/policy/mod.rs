@@ -1,5 +1,7 @@
-//! How often and how long: policies that the engine follows.
+//! When to try again, and how fast to send.
 
 mod backoff;
+mod rate;
 
-pub use backoff::Backoff;
+pub(crate) use self::rate::{MAX_AGE, RATE};
+pub use self::{backoff::Backoff, rate::Rate};

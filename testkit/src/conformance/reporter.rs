@@ -580,7 +580,7 @@ impl Suite<'_> {
         for (name, subject) in [
             (
                 "a digest",
-                Subject::Digest(Arc::new(Digest::new("web failed", 17, example))),
+                Subject::Digest(Arc::new(Digest::new("1", "web failed", 17, example))),
             ),
             ("a notice", Subject::Notice(Arc::new(notice.clone()))),
             ("a recovery", Subject::Recovery(Arc::new(notice))),
