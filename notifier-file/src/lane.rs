@@ -21,7 +21,7 @@ use notifier_core::{Delivery, Error, ErrorKind, Result};
 use rustix::fs::{CWD, Mode, OFlags};
 use tokio::sync::oneshot;
 
-use crate::error::at_run;
+use crate::{error::at_run, place::End};
 
 /// Records that may wait for one file.
 const QUEUE: usize = 64;
@@ -33,13 +33,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: u32 = 500;
 
 enum Work {
-    Write { record: String, fsync: bool },
+    Write {
+        record: String,
+        fsync: bool,
+    },
     Check,
+    /// Where the next record will be, in a regular file.
+    End,
 }
 
 struct Job {
     work: Work,
-    done: oneshot::Sender<Result<()>>,
+    done: oneshot::Sender<Result<Option<End>>>,
 }
 
 /// The way to one file.
@@ -81,14 +86,24 @@ impl Lane {
     }
 
     pub(crate) async fn write(&self, record: String, fsync: bool) -> Result<()> {
-        self.work(Work::Write { record, fsync }).await
+        self.work(Work::Write { record, fsync }).await.map(drop)
+    }
+
+    /// The end of the file, if it is a regular one.
+    pub(crate) async fn end(&self) -> Result<Option<End>> {
+        self.work(Work::End).await
+    }
+
+    /// Its name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) async fn check(&self) -> Result<()> {
-        self.work(Work::Check).await
+        self.work(Work::Check).await.map(drop)
     }
 
-    async fn work(&self, work: Work) -> Result<()> {
+    async fn work(&self, work: Work) -> Result<Option<End>> {
         let (done, answer) = oneshot::channel();
         let shown = self.path.display();
         self.queue()?
@@ -234,9 +249,13 @@ impl Target {
         }
     }
 
-    fn work(&mut self, work: &Work) -> Result<()> {
+    fn work(&mut self, work: &Work) -> Result<Option<End>> {
         match work {
-            Work::Check => self.check().map_err(|e| at_run(&self.path, e)),
+            Work::Check => self
+                .check()
+                .map(|()| None)
+                .map_err(|e| at_run(&self.path, e)),
+            Work::End => self.end().map_err(|e| at_run(&self.path, e)),
             Work::Write { record, fsync } => {
                 self.begun = false;
                 self.write(record).map_err(|e| {
@@ -251,7 +270,7 @@ impl Target {
                     self.sync()
                         .map_err(|e| at_run(&self.path, e).with_delivery(Delivery::Unknown))?;
                 }
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -351,6 +370,15 @@ impl Target {
             }
         }
         Err(e)
+    }
+
+    fn end(&mut self) -> io::Result<Option<End>> {
+        let open = self.open()?;
+        let Some((dev, ino)) = open.regular else {
+            return Ok(None);
+        };
+        let at = open.file.metadata()?.len();
+        Ok(Some(End { dev, ino, at }))
     }
 
     /// Waits until it is on the disk; of a new file its name too.

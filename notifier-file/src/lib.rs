@@ -4,6 +4,7 @@ mod error;
 mod lane;
 mod options;
 mod payload;
+mod place;
 mod reporter;
 
 pub use crate::{

@@ -1,6 +1,6 @@
 //! What can be set.
 
-use notifier_core::{OptionGroup, OptionKind, OptionSpec};
+use notifier_core::{OptionGroup, OptionKind, OptionSpec, policy::Rate};
 
 /// The reporter's name.
 pub const SCHEME: &str = "file";
@@ -24,5 +24,7 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         OptionSpec::new("fsync", "wait until each record is on the disk")
             .kind(OptionKind::Bool)
             .default("false"),
+        Rate::option("unlimited"),
+        Rate::max_age_option(),
     ],
 );

@@ -13,7 +13,14 @@ use notifier_core::{
     Reporter, ReporterFactory, Result, Settings, Subject, parse_bool,
 };
 
-use crate::{DEFAULT_NAME, OPTIONS, SCHEME, lane::Lane, payload::record};
+use serde::Deserialize;
+
+use crate::{
+    DEFAULT_NAME, OPTIONS, SCHEME,
+    lane::Lane,
+    payload::record,
+    place::{Found, Place},
+};
 
 /// Appends reports to files, pipes or the program's own standard streams.
 #[derive(Debug)]
@@ -94,7 +101,7 @@ impl Reporter for FileReporter {
     }
 
     fn capability(&self) -> Capability {
-        Capability::default()
+        Capability::default().with_reconcile(true)
     }
 
     fn destination(&self, settings: &Settings) -> Result<Option<Destination>> {
@@ -127,14 +134,38 @@ impl Reporter for FileReporter {
             text = record(&Markup::Lines.escape(&report.redactor().redact(&summary)));
             text.push('\n');
         }
-        self.lane(name).write(text, fsync).await?;
+        let lane = self.lane(name);
+        if let Some(end) = lane.end().await? {
+            // If the program ends before it can note that the record is written, the file tells.
+            let place = serde_json::to_value(Place::new(end, &text))
+                .map_err(|e| Error::internal("a place cannot be written as JSON").with_source(e))?;
+            opts.save(place).await?;
+        }
+        lane.write(text, fsync).await?;
         let mut receipt = Receipt::delivered(name);
         receipt.warnings = warnings;
         Ok(receipt)
     }
 
-    async fn reconcile(&self, _: &Report, _: &ReportOptions<'_>) -> Result<Reconciled> {
-        Ok(Reconciled::CannotTell)
+    /// Looks into the file. A pipe or a terminal cannot tell.
+    async fn reconcile(&self, _: &Report, opts: &ReportOptions<'_>) -> Result<Reconciled> {
+        let name = file(opts.settings);
+        let lane = self.lane(name);
+        let Some(progress) = opts.progress else {
+            // The place is kept before anything is written to a file; where there are no
+            // places, nobody can tell.
+            return Ok(match lane.end().await? {
+                Some(_) => Reconciled::NotDelivered,
+                None => Reconciled::CannotTell,
+            });
+        };
+        let Ok(place) = Place::deserialize(progress) else {
+            return Ok(Reconciled::CannotTell);
+        };
+        let found = tokio::task::spawn_blocking(move || place.look(lane.path()))
+            .await
+            .unwrap_or(Found::CannotTell);
+        Ok(found.answer(Receipt::delivered(name)))
     }
 
     /// Looks whether the file could be written to, and writes nothing.

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::Poll,
@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use notifier_core::{
-    DeliveryId, Digest, FailureRecord, Links, Notice, Receipt, Reconciled, Report, ReportOptions,
-    Reporter, Settings, Subject, jiff::Timestamp,
+    Checkpoint, DeliveryId, Digest, FailureRecord, Links, Notice, Receipt, Reconciled, Report,
+    ReportOptions, Reporter, Settings, Subject, jiff::Timestamp,
 };
 use tokio::{task::JoinError, time::timeout};
 
@@ -536,9 +536,10 @@ impl Suite<'_> {
         };
         let v = async {
             let setup = self.fresh().await?;
-            let _ = self.deliver(&setup, &sent, &sent_id).await?;
+            let progress = self.deliver(&setup, &sent, &sent_id).await?.progress;
             for (report, id, arrived) in [(&sent, &sent_id, true), (&unsent, &unsent_id, false)] {
-                let opts = ReportOptions::new(id, &setup.settings).after(2, None);
+                let progress = progress.as_ref().filter(|_| arrived);
+                let opts = ReportOptions::new(id, &setup.settings).after(2, progress);
                 let answer = timeout(LIMIT, self.reporter.reconcile(report, &opts))
                     .await
                     .map_err(|_| "no answer in time".to_owned())?
@@ -678,7 +679,10 @@ async fn send_by(
     let longest = Arc::new(AtomicU64::new(0));
     let stall = Arc::clone(&longest);
     let task = tokio::spawn(async move {
-        let opts = ReportOptions::new(&id, &settings).after(attempt, progress.as_ref());
+        let kept = Kept::default();
+        let opts = ReportOptions::new(&id, &settings)
+            .after(attempt, progress.as_ref())
+            .with_checkpoint(&kept);
         let mut sending = reporter.report(&report, &opts);
         // Each poll is timed, which holds on a runtime of any number of threads.
         poll_fn(|cx| {
@@ -689,6 +693,11 @@ async fn send_by(
             answer
         })
         .await
+        .map(|mut receipt| {
+            // What was kept in the middle stays, unless the answer says otherwise.
+            receipt.progress = receipt.progress.or(kept.last());
+            receipt
+        })
     });
     let result = done(timeout(LIMIT, task).await)
         .map(|r| r.unwrap_or_else(|e| Receipt::default().and("all", Err(e))));
@@ -696,6 +705,24 @@ async fn send_by(
         result,
         Duration::from_micros(longest.load(Ordering::Relaxed)),
     )
+}
+
+/// Keeps progress as the engine does.
+#[derive(Debug, Default)]
+struct Kept(Mutex<Option<serde_json::Value>>);
+
+impl Kept {
+    fn last(&self) -> Option<serde_json::Value> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[async_trait]
+impl Checkpoint for Kept {
+    async fn save(&self, progress: serde_json::Value) -> notifier_core::Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        Ok(())
+    }
 }
 
 /// How long a report may hold up its thread: longer for one that is big.
