@@ -17,10 +17,11 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         OptionSpec::new("label-urls.allow", "networks that addresses from task labels may lead to although they are loopback, link-local, metadata or private, such as 127.0.0.0/8")
             .kind(OptionKind::List)
             .env("NOTIFIER_LABEL_URLS_ALLOW"),
-        OptionSpec::new("http.timeout", "how long one request to a service may take in all")
+        OptionSpec::new("request-timeout", "how long one request to a service may take in all")
             .kind(OptionKind::Duration)
             .default("10s")
-            .env("NOTIFIER_HTTP_TIMEOUT"),
+            .aliases(&["http.timeout"])
+            .env("NOTIFIER_REQUEST_TIMEOUT"),
         OptionSpec::new("http.connect-timeout", "how long looking up, connecting and the TLS handshake may take")
             .kind(OptionKind::Duration)
             .default("5s")
@@ -95,7 +96,7 @@ impl HttpSettings {
                 settings.list("label-urls.allow"),
             )?,
             timeout: settings
-                .duration("http.timeout")
+                .duration("request-timeout")
                 .filter(|d| !d.is_zero())
                 .unwrap_or(TIMEOUT),
             connect_timeout: settings

@@ -5,10 +5,12 @@ mod exit;
 pub mod http;
 pub mod log;
 mod mask;
+pub mod outbox;
 pub mod registry;
 pub mod signal;
 mod start;
 pub mod table;
+mod visible;
 mod watcher;
 
 #[cfg(feature = "mesos")]
@@ -18,5 +20,6 @@ pub use crate::{
     exit::{Exit, Fatal},
     mask::{MAX_LEARNED, Masker},
     start::{Context, complain, print, run},
+    visible::{visible, visible_json},
     watcher::{SERVICE_OPTIONS, WATCHER_OPTIONS, WatcherSettings},
 };

@@ -13,7 +13,7 @@ use tracing_subscriber::{
     fmt::{MakeWriter, writer::BoxMakeWriter},
 };
 
-use crate::Masker;
+use crate::{Masker, visible::acts};
 
 /// The longest line in text form, in bytes. What is longer is cut, and says so.
 pub const MAX_LINE: usize = 32 * 1024;
@@ -216,12 +216,6 @@ fn clean(text: &str, format: LogFormat) -> String {
     }
     out.push('\n');
     out
-}
-
-/// Control characters, and those that turn the direction of text or break lines.
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

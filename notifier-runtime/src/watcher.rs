@@ -1,12 +1,21 @@
 //! The options that every watcher has, and their values.
 
-use std::{path::PathBuf, time::Duration};
-
-use notifiers::{
-    DEFAULT_NAME, DEFAULT_PREFIX, FrameworkFilter, LabelGrammar, OptionKind, OptionSpec, Result,
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::{Cli, Parsed, Problems, ProgramSettings, http::PprofAccess, log, registry};
+use notifiers::{
+    DEFAULT_NAME, DEFAULT_PREFIX, Engine, FrameworkFilter, LabelGrammar, OptionKind, OptionSpec,
+    Result,
+    engine::{EngineBuilder, GroupBy, OnUnknown, Timing},
+    policy::Backoff,
+};
+
+use crate::{
+    Cli, Parsed, Problems, ProgramSettings, http::PprofAccess, log, outbox::OutboxSettings,
+    registry,
+};
 
 /// The options of every watcher, under the original's names where it has them.
 pub const WATCHER_OPTIONS: &[OptionSpec] = &[
@@ -38,10 +47,11 @@ pub const WATCHER_OPTIONS: &[OptionSpec] = &[
     OptionSpec::new("config", "TOML file with these options; -help says what beats what")
         .kind(OptionKind::Path)
         .env("NOTIFIER_CONFIG"),
-    OptionSpec::new("outbox", "where messages wait until they are delivered; memory does not outlive the process")
-        .kind(OptionKind::Choice(&["memory"]))
-        .env("NOTIFIER_OUTBOX")
-        .default("memory"),
+    OptionSpec::new("outbox", "where messages wait until they are delivered: memory, which does not outlive the process, or sqlite:PATH; unless set, a file in the state folder if there is one, else memory")
+        .env("NOTIFIER_OUTBOX"),
+    OptionSpec::new("state-dir", "folder for what outlives the process, made if it is missing; unless set, the first of STATE_DIRECTORY, as systemd sets it")
+        .kind(OptionKind::Path)
+        .env("NOTIFIER_STATE_DIR"),
     OptionSpec::new("outbox-size", "how many messages may wait; when it is full, failures wait at their source")
         .kind(OptionKind::Integer)
         .env("NOTIFIER_OUTBOX_SIZE")
@@ -50,6 +60,26 @@ pub const WATCHER_OPTIONS: &[OptionSpec] = &[
         .kind(OptionKind::Choice(&["skip", "report"]))
         .env("NOTIFIER_BACKLOG")
         .default("skip"),
+    OptionSpec::new("retry.max-age", "after this, what does not arrive is given up and kept as a dead letter")
+        .kind(OptionKind::Duration)
+        .env("NOTIFIER_RETRY_MAX_AGE")
+        .default("72h"),
+    OptionSpec::new("retry.max-interval", "the longest wait between two attempts; waits begin at 1s and double")
+        .kind(OptionKind::Duration)
+        .env("NOTIFIER_RETRY_MAX_INTERVAL")
+        .default("5m"),
+    OptionSpec::new("on-unknown", "what to do when nobody can tell whether a message arrived: retry may send it twice, drop may lose it")
+        .kind(OptionKind::Choice(&["retry", "drop"]))
+        .env("NOTIFIER_ON_UNKNOWN")
+        .default("retry"),
+    OptionSpec::new("group.interval", "how long failures like one that was just told are held, to be told as one digest; 0 tells each by itself")
+        .kind(OptionKind::Duration)
+        .env("NOTIFIER_GROUP_INTERVAL")
+        .default("0"),
+    OptionSpec::new("group.by", "failures for which this comes out the same are like each other")
+        .kind(OptionKind::Template)
+        .env("NOTIFIER_GROUP_BY")
+        .default(GroupBy::DEFAULT),
     OptionSpec::new("log-timeout", "how long finding and storing a failure's logs may take; the report then goes without them")
         .kind(OptionKind::Duration)
         .env("NOTIFIER_LOG_TIMEOUT")
@@ -95,8 +125,18 @@ pub struct WatcherSettings {
     pub config: Option<PathBuf>,
     /// Whether failures that are there at the first start are reported.
     pub report_backlog: bool,
-    /// How many messages may wait, at least 1.
-    pub outbox_size: usize,
+    /// Where messages wait.
+    pub outbox: OutboxSettings,
+    /// After this, what does not arrive is given up.
+    pub max_age: Duration,
+    /// The longest wait between two attempts.
+    pub max_interval: Duration,
+    /// What to do when nobody can tell whether a message arrived.
+    pub on_unknown: OnUnknown,
+    /// The template of what failures have in common that are like each other.
+    pub group_by: String,
+    /// How long failures like one that was just told are held; zero if none are.
+    pub group_interval: Duration,
     /// The time for a failure's logs.
     pub log_timeout: Duration,
     /// The time to finish after a signal.
@@ -132,14 +172,52 @@ impl WatcherSettings {
             uploader: p.text("uploader").to_owned(),
             config: p.get("config").map(PathBuf::from),
             report_backlog: p.text("backlog") == "report",
-            outbox_size: p
-                .integer("outbox-size")
-                .map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX).max(1)),
+            outbox: OutboxSettings::choose(
+                p.get("outbox"),
+                p.get("state-dir").map(Path::new),
+                p.text("name"),
+                p.integer("outbox-size")
+                    .map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            )?,
+            max_age: p.duration("retry.max-age").unwrap_or_default(),
+            max_interval: p.duration("retry.max-interval").unwrap_or_default(),
+            on_unknown: match p.text("on-unknown") {
+                "drop" => OnUnknown::Drop,
+                _ => OnUnknown::Retry,
+            },
+            group_by: p.text("group.by").to_owned(),
+            group_interval: p.duration("group.interval").unwrap_or_default(),
             log_timeout: p.duration("log-timeout").unwrap_or_default(),
             shutdown_timeout: p.duration("shutdown-timeout").unwrap_or_default(),
             listen: p.get("listen").map(str::to_owned),
             pprof: PprofAccess::from_word(p.text("pprof")),
             log: log::LogSettings::new(p.text("log.level"), p.text("log.format"))?,
+        })
+    }
+
+    /// An engine with all that these settings say but its outbox, reporters and sources.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Template`](notifiers::ErrorKind::Template) if the template of `-group.by` does not compile.
+    pub fn engine(&self) -> Result<EngineBuilder> {
+        let mut timing = Timing::default();
+        timing.logs = self.log_timeout;
+        timing.drain = self.shutdown_timeout;
+        timing.max_age = self.max_age;
+        timing.on_unknown = self.on_unknown;
+        let base = timing.backoff.base.min(self.max_interval);
+        timing.backoff = Backoff::new(base, self.max_interval);
+        let engine = Engine::builder(&self.name)
+            .label_prefix(&self.grammar.prefix)
+            .implicit_default(self.grammar.implicit_default)
+            .filter(self.filter.clone())
+            .timing(timing);
+        // A wrong template is told even where it is not used.
+        let group = GroupBy::new(&self.group_by, self.group_interval)?;
+        Ok(if self.group_interval.is_zero() {
+            engine
+        } else {
+            engine.group(group)
         })
     }
 }
@@ -165,6 +243,7 @@ impl Cli {
                     notifiers::http::OPTIONS.options,
                 )
                 .port_for("listen")
+                .state_directory_for("state-dir")
                 .require(&["uploader", "reporters"])
                 .check(check),
         )
@@ -173,7 +252,7 @@ impl Cli {
 
 fn check(parsed: &Parsed, problems: &mut Problems) {
     let p = &parsed.program;
-    if let Err(e) = WatcherSettings::read(p) {
+    if let Err(e) = WatcherSettings::read(p).and_then(|s| s.engine()) {
         problems.push(e.report().to_string());
     }
     if let Some(address) = p.get("listen")
@@ -183,6 +262,11 @@ fn check(parsed: &Parsed, problems: &mut Problems) {
     }
     if p.integer("outbox-size") == Some(0) {
         problems.push("outbox-size: at least 1 message must be able to wait");
+    }
+    if p.duration("retry.max-interval")
+        .is_some_and(|d| d.is_zero())
+    {
+        problems.push("retry.max-interval: it must be longer than 0");
     }
     if !p.list("label-urls.allow").is_empty() {
         let http = parsed.backend(notifiers::http::OPTIONS).instance("");

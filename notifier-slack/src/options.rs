@@ -1,6 +1,6 @@
 //! What can be set.
 
-use notifier_core::{OptionGroup, OptionKind, OptionSpec};
+use notifier_core::{OptionGroup, OptionKind, OptionSpec, policy::Rate};
 
 /// The reporter's name.
 pub const SCHEME: &str = "slack";
@@ -42,5 +42,8 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         OptionSpec::new("format", "the message")
             .kind(OptionKind::Template)
             .default(DEFAULT_FORMAT),
+        // Slack takes one message a second for each webhook.
+        Rate::option("1/s"),
+        Rate::max_age_option(),
     ],
 );

@@ -16,6 +16,9 @@ pub use notifier_slack as slack;
 #[cfg(feature = "template")]
 #[doc(inline)]
 pub use notifier_template as template;
+#[cfg(feature = "sqlite")]
+#[doc(inline)]
+pub use outbox_sqlite as sqlite;
 #[cfg(feature = "mesos")]
 #[doc(inline)]
 pub use source_mesos as mesos;

@@ -188,8 +188,14 @@ async fn scripts_answer_in_turn() {
     assert!(post(&url, &payload).await.1.contains("<html>"));
     assert_eq!(slack.script_left("T1"), 1);
     assert_eq!(post(&url, &payload).await, answer(200, "ok"));
-    assert_eq!(slack.received().len(), 2);
-    assert_eq!(slack.attempts().len(), 8);
+    slack.script_all("T1", [SlackReply::ok().tag("first"), SlackReply::html(500)]);
+    assert_eq!(post(&url, &payload).await, answer(200, "ok"));
+    slack.clear_script("T1");
+    assert_eq!(post(&url, &payload).await, answer(200, "ok"));
+    let tags: Vec<_> = slack.received().iter().map(|message| message.tag).collect();
+    assert_eq!(tags[tags.len() - 3..], [None, Some("first"), None]);
+    assert_eq!(slack.received().len(), 4);
+    assert_eq!(slack.attempts().len(), 10);
     assert_eq!(slack.attempts()[0].judged, None);
     assert_eq!(slack.attempts()[1].judged, Some(200));
 }

@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("notifier-http", &["notifier-core"]),
     ("notifier-slack", &["notifier-core", "notifier-http"]),
     ("notifier-file", &["notifier-core"]),
+    ("outbox-sqlite", &["notifier-core"]),
     ("source-mesos", &["notifier-core", "notifier-http"]),
     ("notifier-testkit", &["notifier-core"]),
     (
@@ -23,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "notifier-slack",
             "notifier-file",
             "source-mesos",
+            "outbox-sqlite",
             "notifier-template",
         ],
     ),

@@ -9,6 +9,8 @@
 //! cargo xtask fuzz [SECONDS] [template | mesos]
 //!                               fuzz the template engine and the readers of what masters
 //!                               send, or one of them, 60 s each unless told otherwise
+//! cargo xtask kills [N]         kill the watcher N times, 200 unless told otherwise, while
+//!                               tasks fail, and count what everyone was told
 //! ```
 #![expect(
     clippy::print_stdout,
@@ -36,9 +38,11 @@ fn main() -> ExitCode {
         ["fuzz"] => tests::fuzz("60", None),
         ["fuzz", seconds] => tests::fuzz(seconds, None),
         ["fuzz", seconds, which] => tests::fuzz(seconds, Some(which)),
+        ["kills"] => tests::kills("200"),
+        ["kills", times] => tests::kills(times),
         _ => {
             eprintln!(
-                "usage: cargo xtask test [--no-install] | deps | tables [--check] | fuzz [SECONDS] [template | mesos]"
+                "usage: cargo xtask test [--no-install] | deps | tables [--check] | fuzz [SECONDS] [template | mesos] | kills [N]"
             );
             return ExitCode::from(64);
         }

@@ -228,3 +228,15 @@ pub(crate) fn fuzz(seconds: &str, which: Option<&str>) -> Result {
     }
     Ok(())
 }
+
+/// Kills the watcher so many times while tasks fail. `NOTIFIER_KILLS_SEED` repeats a run.
+pub(crate) fn kills(times: &str) -> Result {
+    if times.parse::<u64>().is_err() {
+        return Err("usage: cargo xtask kills [N]".into());
+    }
+    let mut c = cargo();
+    c.args(["test", "--locked", "-p", "mesos-watcher", "--test", "kills"])
+        .args(["--", "--nocapture"])
+        .env("NOTIFIER_KILLS", times);
+    loud(c)
+}

@@ -5,13 +5,13 @@ use std::{future::Future, process::ExitCode, sync::Arc};
 use notifier_runtime::{
     Cli, Context, Env, Exit, Fatal, Invocation, Masker, Parsed, Problems, WatcherSettings,
     http::{HttpServer, Interface},
+    outbox::{OutboxSettings, Place},
     registry, signal,
 };
 use notifiers::{
-    DEFAULT_INSTANCE, Engine, Result, SystemClock,
-    engine::{Summary, Timing},
+    DEFAULT_INSTANCE, Result, SystemClock,
+    engine::Summary,
     jiff::tz::TimeZone,
-    memory::MemoryOutbox,
     mesos::{Backlog, MesosBuilder, MesosLogLocator, MesosSource, OPTIONS},
 };
 
@@ -76,17 +76,13 @@ async fn watch(
     let (source, locator) = source(parsed)?;
     let name = notifiers::Source::name(&source).to_owned();
 
-    let mut timing = Timing::default();
-    timing.logs = settings.log_timeout;
-    timing.drain = settings.shutdown_timeout;
+    let outbox = settings.outbox.open()?;
+
     let learn = masker.clone();
-    let mut engine = Engine::builder(&settings.name)
-        .label_prefix(&settings.grammar.prefix)
-        .implicit_default(settings.grammar.implicit_default)
-        .filter(settings.filter.clone())
+    let mut engine = settings
+        .engine()?
         .uploader(uploader)
-        .outbox(MemoryOutbox::with_capacity(settings.outbox_size))
-        .timing(timing)
+        .outbox(outbox)
         .redactor(parsed.redactor())
         .on_secret_labels(move |secrets| learn.learn(secrets.iter().copied()))
         .zone(TimeZone::system())
@@ -125,6 +121,7 @@ async fn watch(
         version = cli.version(),
         reporters = settings.reporters.join(","),
         uploader = %settings.uploader,
+        outbox = %settings.outbox.place,
         "watching"
     );
     let summary = engine.run(stop).await;
@@ -178,7 +175,9 @@ async fn demo(cli: &Cli) -> Result<Exit, Fatal> {
         Ok(Invocation::Print(_)) => return Ok(Exit::Internal),
         Err(problems) => return Err(problems.into()),
     };
-    let settings = WatcherSettings::read(&parsed.program)?;
+    let mut settings = WatcherSettings::read(&parsed.program)?;
+    // The demo's failures are nobody's: none of them outlives it.
+    settings.outbox = OutboxSettings::new(Place::Memory, settings.outbox.capacity);
     let masker = parsed.masker();
     notifier_runtime::log::init(&settings.log, &masker)?;
 

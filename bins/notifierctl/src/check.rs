@@ -80,6 +80,9 @@ fn deeper(parsed: &Parsed) -> Result<WatcherSettings, Problems> {
         problems.take(built.and_then(MesosBuilder::build));
     }
     let settings = problems.take(WatcherSettings::read(&parsed.program));
+    if let Some(settings) = &settings {
+        problems.take(settings.engine());
+    }
     match settings {
         Some(settings) if problems.is_empty() => Ok(settings),
         _ => Err(problems.masked(&parsed.redactor())),

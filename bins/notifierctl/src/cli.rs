@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use notifier_runtime::{Env, Exit, Fatal, Masker, complain};
 
-use crate::{NAME, check, options, render, send};
+use crate::{NAME, check, explain, options, outbox, render, send, silence};
 
-fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+/// An option with a value.
+pub(crate) fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name)
         .long(name)
         .value_name(value)
@@ -15,11 +16,43 @@ fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
         .allow_hyphen_values(true)
 }
 
-fn json() -> Arg {
+/// The value of an option or argument, if it was given.
+pub(crate) fn given<'a>(m: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    m.get_one::<String>(name).map(String::as_str)
+}
+
+/// The value of an option that is a number.
+pub(crate) fn number(m: &ArgMatches, name: &str) -> Result<usize, Fatal> {
+    let text = given(m, name).unwrap_or_default();
+    text.parse().map_err(|_| {
+        Fatal::new(
+            Exit::Usage,
+            format!("--{name}: {text:?} is not a whole number"),
+        )
+    })
+}
+
+pub(crate) fn no_command() -> Fatal {
+    Fatal::new(Exit::Usage, "a command is needed; --help lists them")
+}
+
+pub(crate) fn json() -> Arg {
     Arg::new("json")
         .long("json")
         .action(ArgAction::SetTrue)
         .help("print one JSON object")
+}
+
+/// Options that are read as a watcher's are.
+fn rest() -> Arg {
+    Arg::new("rest")
+        .value_name("OPTIONS")
+        .value_parser(value_parser!(OsString))
+        .action(ArgAction::Append)
+        .num_args(0..)
+        .trailing_var_arg(true)
+        .allow_hyphen_values(true)
+        .help("--failure FILE, -slack.hook_url=URL, …")
 }
 
 fn failure() -> Arg {
@@ -34,8 +67,8 @@ fn failure() -> Arg {
 fn command() -> Command {
     Command::new(NAME)
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Previews, sends and checks notifications by hand.")
-        .after_help("Exit codes: 0 all is well; 64 wrong usage or settings; 65 wrong input or a refused message; 69 it may work later; 70 a fault of this program; 74 a file cannot be read or written.")
+        .about("Previews, sends and checks notifications by hand, and looks after a watcher's outbox.")
+        .after_help("Exit codes: 0 all is well; 64 wrong usage or settings; 65 wrong input, a refused message, or a damaged outbox; 69 it may work later; 70 a fault of this program; 74 a file cannot be read or written.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -56,17 +89,18 @@ fn command() -> Command {
                 .override_usage("notifierctl send REPORTER --failure FILE [OPTIONS]")
                 .after_help("The options behind REPORTER are those of a watcher, flags, environment and -config alike, and a few more: `notifierctl send REPORTER -help` lists them.")
                 .arg(Arg::new("reporter").value_name("REPORTER").required(true).help("slack, file, …"))
-                .arg(
-                    Arg::new("rest")
-                        .value_name("OPTIONS")
-                        .value_parser(value_parser!(OsString))
-                        .action(ArgAction::Append)
-                        .num_args(0..)
-                        .trailing_var_arg(true)
-                        .allow_hyphen_values(true)
-                        .help("--failure FILE, -slack.hook_url=URL, …"),
-                ),
+                .arg(rest()),
         )
+        .subcommand(
+            Command::new("explain")
+                .about("Says where a failure would go and why, and sends nothing.")
+                .override_usage("notifierctl explain --failure FILE [OPTIONS]")
+                .after_help("The options are those of a watcher, flags, environment and -config alike, and a few more: `notifierctl explain -help` lists them.")
+                .disable_help_flag(true)
+                .arg(rest()),
+        )
+        .subcommand(outbox::command())
+        .subcommand(silence::command())
         .subcommand(
             Command::new("options")
                 .about("Prints every option of every backend.")
@@ -114,10 +148,10 @@ fn dispatch(matches: &ArgMatches, env: &Env) -> Result<Exit, Fatal> {
         Some(("send", m)) => send::run(m, env),
         Some(("options", m)) => Ok(options::run(m)),
         Some(("check-config", m)) => Ok(check::run(m, env)),
-        _ => Err(Fatal::new(
-            Exit::Usage,
-            "a command is needed; --help lists them",
-        )),
+        Some(("explain", m)) => explain::run(m, env),
+        Some(("outbox", m)) => outbox::run(m, env),
+        Some(("silence", m)) => silence::run(m, env),
+        _ => Err(no_command()),
     }
 }
 

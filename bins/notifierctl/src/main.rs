@@ -2,14 +2,20 @@
 
 mod check;
 mod cli;
+mod explain;
 mod input;
 mod options;
+mod out;
+mod outbox;
 mod render;
 mod send;
+mod silence;
+mod text;
+mod when;
 
-use std::process::ExitCode;
+use std::{future::Future, process::ExitCode, time::Duration};
 
-use notifier_runtime::{Env, print};
+use notifier_runtime::{Env, Exit, Fatal, print};
 
 fn main() -> ExitCode {
     cli::run(std::env::args_os(), &Env::system()).into()
@@ -17,3 +23,14 @@ fn main() -> ExitCode {
 
 /// The program's name in messages.
 const NAME: &str = "notifierctl";
+
+/// Runs to the end what waits for something.
+fn block_on<T>(work: impl Future<Output = Result<T, Fatal>>) -> Result<T, Fatal> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fatal::new(Exit::Internal, format!("cannot start: {e}")))?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}

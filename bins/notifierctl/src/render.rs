@@ -7,11 +7,7 @@ use notifier_runtime::{Exit, Fatal};
 use notifiers::{ErrorKind, Links, Markup, Report, render_once};
 use serde_json::{Value, json};
 
-use crate::{NAME, input, print};
-
-fn given<'a>(m: &'a ArgMatches, name: &str) -> Option<&'a str> {
-    m.get_one::<String>(name).map(String::as_str)
-}
+use crate::{NAME, cli::given, input, print};
 
 pub(crate) fn run(m: &ArgMatches) -> Result<Exit, Fatal> {
     let template = match (given(m, "template"), given(m, "template-file")) {

@@ -72,13 +72,7 @@ pub(crate) fn run(m: &ArgMatches, env: &Env) -> Result<Exit, Fatal> {
         settings.log.clone()
     };
     log::init(&level, &masker)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Fatal::new(Exit::Internal, format!("cannot start: {e}")))?;
-    let result = runtime.block_on(send(&name, &parsed, &settings, &masker));
-    runtime.shutdown_timeout(Duration::from_millis(200));
-    result.map_err(|f| {
+    crate::block_on(send(&name, &parsed, &settings, &masker)).map_err(|f| {
         let message = masker.mask(&f.message).into_owned();
         Fatal::new(f.exit, message)
     })

@@ -5,6 +5,7 @@ mod file;
 mod go;
 mod help;
 mod problem;
+mod raw;
 mod settings;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 
 use notifiers::{BackendSettings, OptionGroup, OptionKind, OptionSpec, Origin, Secret, redact};
 
+use self::raw::{Raw, learn};
 pub use self::{
     env::{Env, NotUtf8},
     problem::Problems,
@@ -94,6 +96,7 @@ pub struct Cli {
     sections: Vec<Section>,
     required: Vec<&'static str>,
     port_for: Option<&'static str>,
+    state_directory_for: Option<&'static str>,
     uploaders: &'static [&'static str],
     checks: Vec<Check>,
 }
@@ -117,6 +120,7 @@ impl Cli {
             sections: Vec::new(),
             required: Vec::new(),
             port_for: None,
+            state_directory_for: None,
             uploaders: &[],
             checks: Vec::new(),
         }
@@ -223,6 +227,14 @@ impl Cli {
     #[must_use]
     pub fn port_for(mut self, key: &'static str) -> Self {
         self.port_for = Some(key);
+        self
+    }
+
+    /// Lets `STATE_DIRECTORY` in the environment, as systemd sets it, stand for a folder,
+    /// where the option is not set otherwise. Of several folders it is the first.
+    #[must_use]
+    pub fn state_directory_for(mut self, key: &'static str) -> Self {
+        self.state_directory_for = Some(key);
         self
     }
 
@@ -476,6 +488,19 @@ impl Cli {
                 None => {}
             }
         }
+        if let Some(key) = self.state_directory_for
+            && program.get(key).is_none()
+            && let Some(spec) = program.spec(key)
+        {
+            match env.get("STATE_DIRECTORY") {
+                Some(Ok(folders)) => {
+                    let first = folders.split(':').next().unwrap_or_default();
+                    program.set(spec, Origin::Env, vec![first.to_owned()]);
+                }
+                Some(Err(e)) => problems.push(format!("STATE_DIRECTORY: {e}")),
+                None => {}
+            }
+        }
         let asked = program.list(REPORTERS);
         let all = program.spec(REPORTERS).is_none() || asked.is_empty();
         for (section, line) in unasked {
@@ -574,90 +599,6 @@ impl Cli {
                 redactor.redact(w).into_owned()
             })
             .collect()
-    }
-}
-
-/// Keeps what must be masked of a value: all of a secret, the user and password of an address.
-fn learn(secrets: &mut Vec<String>, spec: &OptionSpec, value: &str) {
-    if value.is_empty() {
-        return;
-    }
-    if spec.secret {
-        secrets.push(value.to_owned());
-        // Some secrets may be named by file: what is in it must not be seen either.
-        if let Some(path) = value.strip_prefix("file:")
-            && let Ok(text) = file::secret(Path::new(path))
-        {
-            secrets.push(text);
-        }
-        return;
-    }
-    for part in value.split(',') {
-        if let Ok(u) = url::Url::parse(part.trim())
-            && let Some(password) = u.password().filter(|p| !p.is_empty())
-        {
-            secrets.push(format!("{}:{password}", u.username()));
-            secrets.push(password.to_owned());
-        }
-    }
-}
-
-struct Entry {
-    section: usize,
-    spec: &'static OptionSpec,
-    origin: Origin,
-    /// The name it was set by, for messages.
-    label: String,
-    values: Vec<String>,
-}
-
-/// Everything that was said, before any of it is looked at.
-#[derive(Default)]
-struct Raw {
-    entries: Vec<Entry>,
-    instances: Vec<(usize, String, &'static OptionSpec, String, Vec<String>)>,
-    /// The file could not be read: what it sets is not known, so nothing is missing.
-    broken: bool,
-}
-
-impl Raw {
-    fn add(
-        &mut self,
-        section: usize,
-        spec: &'static OptionSpec,
-        origin: Origin,
-        label: String,
-        values: Vec<String>,
-    ) {
-        let same = |e: &&mut Entry| {
-            e.section == section && e.origin == origin && std::ptr::eq(e.spec, spec)
-        };
-        match self.entries.iter_mut().find(same) {
-            Some(e) if spec.repeated => e.values.extend(values),
-            Some(e) => (e.values, e.label) = (values, label),
-            None => self.entries.push(Entry {
-                section,
-                spec,
-                origin,
-                label,
-                values,
-            }),
-        }
-    }
-
-    /// The strongest value of an option, before there are settings.
-    fn last(&self, key: &str, section: impl Fn(usize) -> bool) -> Option<String> {
-        self.entries
-            .iter()
-            .filter(|e| e.spec.key == key && section(e.section))
-            .filter_map(|e| {
-                e.values
-                    .last()
-                    .filter(|v| !v.is_empty())
-                    .map(|v| (e.origin, v))
-            })
-            .max_by_key(|(o, _)| *o)
-            .map(|(_, v)| v.clone())
     }
 }
 

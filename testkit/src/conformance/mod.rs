@@ -46,6 +46,7 @@
 mod failure;
 mod harness;
 mod hostile;
+mod outbox;
 mod reporter;
 mod results;
 mod verdict;
@@ -54,6 +55,7 @@ pub use self::{
     failure::failure,
     harness::{Harness, Scenario, Setup},
     hostile::hostile_failures,
+    outbox::{OutboxHarness, outbox, outbox_case},
     reporter::{reporter, suite},
     results::{Case, Outcome, Results},
 };

@@ -13,6 +13,7 @@ pub struct SlackReply {
     pub(crate) posted: bool,
     /// Judge the message as without a script, but deliver the answer in this way.
     pub(crate) judged: Option<Delivery>,
+    pub(crate) tag: Option<&'static str>,
 }
 
 impl SlackReply {
@@ -22,6 +23,7 @@ impl SlackReply {
             action: action.into(),
             posted: false,
             judged: None,
+            tag: None,
         }
     }
 
@@ -111,6 +113,12 @@ impl SlackReply {
     /// Whether the message counts as received.
     pub fn posted(mut self, posted: bool) -> Self {
         self.posted = posted;
+        self
+    }
+
+    /// A word of the test's own, found again at the [message](super::SlackMessage::tag).
+    pub fn tag(mut self, tag: &'static str) -> Self {
+        self.tag = Some(tag);
         self
     }
 }

@@ -41,6 +41,8 @@ pub struct SlackMessage {
     /// The status the message was answered with when it was judged, `None` when the
     /// script decided.
     pub judged: Option<u16>,
+    /// The tag of the answer that the script had for it.
+    pub tag: Option<&'static str>,
     /// The request.
     pub request: Request,
 }
@@ -147,6 +149,11 @@ impl FakeSlack {
     /// Puts answers at the end of the script of a hook.
     pub fn script_all(&self, hook: &str, replies: impl IntoIterator<Item = SlackReply>) {
         lock(&self.shared.state).hook(hook).script.extend(replies);
+    }
+
+    /// Empties the script of a hook.
+    pub fn clear_script(&self, hook: &str) {
+        lock(&self.shared.state).hook(hook).script.clear();
     }
 
     /// How many answers of the script of a hook are left.
@@ -363,11 +370,13 @@ impl Service for Arc<Shared> {
             return state.unknown(request.path()).into();
         };
         let payload = verdict::payload(request);
+        let tag = scripted.as_ref().and_then(|reply| reply.tag);
         let (action, posted, judged) = match scripted {
             Some(SlackReply {
                 action,
                 posted,
                 judged: None,
+                ..
             }) => (action, posted, None),
             scripted => {
                 let delivery = scripted.and_then(|reply| reply.judged).unwrap_or_default();
@@ -397,6 +406,7 @@ impl Service for Arc<Shared> {
             arrived: request.arrived,
             posted,
             judged,
+            tag,
             request: request.clone(),
             payload,
         };

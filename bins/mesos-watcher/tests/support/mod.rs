@@ -1,6 +1,7 @@
 //! Runs the built watcher.
 
 use std::{
+    ffi::OsStr,
     io::Read,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -11,7 +12,7 @@ use std::{
 /// A running watcher, ended when dropped.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    child: Child,
+    pub(crate) child: Child,
     stderr: Arc<Mutex<Vec<u8>>>,
     stdout: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
@@ -28,26 +29,14 @@ pub(crate) struct Ended {
 impl Watcher {
     /// Starts it with these arguments and this environment, and nothing else of ours.
     pub(crate) fn start(args: &[String], env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-watcher"));
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if ["COMPLAINER_", "SLACK_", "FILE_", "NOTIFIER_", "MESOS_"]
-                .iter()
-                .any(|p| name.starts_with(p))
-            {
-                command.env_remove(&name);
-            }
-        }
-        let mut child = command
-            .env_remove("PORT")
-            .env("TZ", "UTC")
-            .envs(env.iter().copied())
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the watcher starts");
+        let mut command = command(env!("CARGO_BIN_EXE_mesos-watcher"));
+        command.args(args).envs(env.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts it by a command that ends in running it.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the watcher starts");
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![
             read(child.stdout.take().unwrap(), Arc::clone(&stdout)),
@@ -106,6 +95,28 @@ impl Drop for Watcher {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program without any setting of ours in its environment, its output kept.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["COMPLAINER_", "SLACK_", "FILE_", "NOTIFIER_", "MESOS_"]
+            .iter()
+            .any(|p| name.starts_with(p))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env_remove("PORT")
+        .env_remove("STATE_DIRECTORY")
+        .env("TZ", "UTC")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
 }
 
 fn read(mut from: impl Read + Send + 'static, to: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {

@@ -1,0 +1,121 @@
+//! What is asked of the threads that have the file open.
+
+use std::{panic::AssertUnwindSafe, path::Path};
+
+use notifier_core::{Error, Result, jiff::Timestamp};
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::{
+    SqliteOptions,
+    chores::Chores,
+    error::{Fault, Trouble},
+};
+
+/// What a job works with: a connection in the middle of a transaction.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) options: &'a SqliteOptions,
+    pub(crate) memory: &'a mut Memory,
+    /// There may be something new to lease.
+    pub(crate) changed: bool,
+}
+
+/// What the writer remembers from job to job. All of it can be forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// The time that the last job told.
+    pub(crate) now: Option<Timestamp>,
+    pub(crate) chores: Chores,
+}
+
+impl Work<'_> {
+    /// Notes what time it is.
+    pub(crate) fn at(&mut self, now: Timestamp) {
+        self.memory.now = Some(now);
+    }
+}
+
+/// What became of a job inside its transaction.
+#[derive(Debug)]
+pub(crate) enum Ran {
+    /// Its changes are to be kept.
+    Kept,
+    /// It refuses, and its changes go.
+    Refused,
+    /// The store failed it.
+    Failed(Trouble),
+}
+
+/// A job, whatever it answers.
+pub(crate) trait Job: Send {
+    fn run(&mut self, work: &mut Work<'_>, path: &Path) -> Ran;
+    /// Answers after the commit, with what went wrong with that.
+    fn answer(self: Box<Self>, trouble: Option<&Trouble>);
+}
+
+/// A job and who waits for it.
+pub(crate) struct Asked<T, F> {
+    f: Option<F>,
+    out: Option<Result<T>>,
+    to: oneshot::Sender<Result<T>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<T, F> Asked<T, F> {
+    pub(crate) fn new(f: F, to: oneshot::Sender<Result<T>>, room: OwnedSemaphorePermit) -> Self {
+        Self {
+            f: Some(f),
+            out: None,
+            to,
+            _room: room,
+        }
+    }
+}
+
+impl<T, F> Job for Asked<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send,
+{
+    fn run(&mut self, work: &mut Work<'_>, path: &Path) -> Ran {
+        let Some(f) = self.f.take() else {
+            return Ran::Refused;
+        };
+        let (out, ran) = match guarded(|| f(work)) {
+            Ok(v) => (Ok(v), Ran::Kept),
+            Err(fault) => match fault.judge(path) {
+                Ok(trouble) => (Err(trouble.error()), Ran::Failed(trouble)),
+                Err(refusal) => (Err(refusal), Ran::Refused),
+            },
+        };
+        self.out = Some(out);
+        ran
+    }
+
+    fn answer(self: Box<Self>, trouble: Option<&Trouble>) {
+        let out = match (trouble, self.out) {
+            (Some(t), _) => Err(t.error()),
+            (None, Some(out)) => out,
+            (None, None) => Err(Error::internal("a job of the outbox did not run")),
+        };
+        // Nobody waits for it any more: that changes nothing.
+        let _ = self.to.send(out);
+    }
+}
+
+/// Runs a job that may panic.
+pub(crate) fn guarded<T>(f: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    std::panic::catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        tracing::error!(panic = text, "a job of the outbox panicked");
+        Err(Fault::Refused(Error::internal(
+            "a job of the outbox panicked; see the log",
+        )))
+    })
+}
