@@ -706,6 +706,8 @@ pub struct DeliveryFilter {
     pub reporter: Option<String>,
     /// Only of this failure, digest or notice.
     pub key: Option<FailureKey>,
+    /// Only those whose ids begin with this.
+    pub id_prefix: Option<String>,
     /// Only enqueued then or later.
     pub since: Option<Timestamp>,
     /// Only enqueued before.

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::{
     SqliteOptions,
     connection::{connect, locate},
-    damage::bad_rows,
+    damage::{Rows, bad_rows},
     error::{Fault, Trouble},
     schema,
 };
@@ -61,7 +61,11 @@ fn problem(fault: Fault, path: &Path) -> Result<String, Trouble> {
         Fault::Sql(e) => {
             let text = e.to_string();
             let trouble = Fault::Sql(e).trouble(path);
-            if trouble.is_final { Ok(text) } else { Err(trouble) }
+            if trouble.is_final {
+                Ok(text)
+            } else {
+                Err(trouble)
+            }
         }
         other => Err(other.trouble(path)),
     }
@@ -117,7 +121,7 @@ fn pages(conn: &Connection) -> Result<Vec<String>, Fault> {
 }
 
 fn rows(conn: &Connection) -> Result<Vec<String>, Fault> {
-    let bad = bad_rows(conn, "", MOST)?;
+    let bad = bad_rows(conn, Rows::All, MOST)?;
     Ok(bad
         .iter()
         .map(|n| format!("what is stored of delivery number {n} is not what was written"))
@@ -186,7 +190,9 @@ fn texts(conn: &Connection) -> Result<Vec<String>, Fault> {
             }
         }
         if bad > 0 {
-            out.push(format!("{bad} values of {column} in {table} cannot be read"));
+            out.push(format!(
+                "{bad} values of {column} in {table} cannot be read"
+            ));
         }
     }
     Ok(out)
@@ -200,7 +206,9 @@ fn counts(conn: &Connection) -> Result<Vec<String>, Fault> {
             conn.query_row("SELECT n FROM counts WHERE what = ?1", [what], |r| r.get(0))?;
         let found: i64 = conn.query_row(sql, [], |r| r.get(0))?;
         if kept != found {
-            out.push(format!("{kept} are counted as {what}, and there are {found}"));
+            out.push(format!(
+                "{kept} are counted as {what}, and there are {found}"
+            ));
         }
         Ok(())
     };

@@ -63,7 +63,11 @@ impl Chores {
 
     /// Takes a source's listing, if it is time for one. True if it was.
     pub(crate) fn list(&mut self, source: &str, keys: Vec<FailureKey>, now: Timestamp) -> bool {
-        if self.listed.get(source).is_some_and(|at| is_recent(*at, now)) {
+        if self
+            .listed
+            .get(source)
+            .is_some_and(|at| is_recent(*at, now))
+        {
             return false;
         }
         self.listed.insert(source.to_owned(), now);

@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -23,6 +24,12 @@ pub(crate) fn connect(path: &Path, options: &SqliteOptions) -> rusqlite::Result<
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let conn = Connection::open_with_flags(path, flags)?;
+    if conn.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY),
+            None,
+        ));
+    }
     conn.busy_timeout(options.busy_timeout)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // A damaged file is not changed any more, by closing it neither.
@@ -53,8 +60,8 @@ pub(crate) fn tidy_on_close(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Makes an outbox, unless another process is faster: whole, or not at all.
 fn create(path: &Path) -> Result<(), Fault> {
-    let new = beside(path, &format!(".new-{}", std::process::id()));
-    let made = build(&new, |_| Ok(())).and_then(|()| {
+    let new = unfinished(path);
+    let made = build(&new, path, |_| Ok(())).and_then(|()| {
         put(&new, path)
             .map(|_| ())
             .map_err(|e| Fault::Files(files(path, "make the outbox", &e)))
@@ -64,16 +71,24 @@ fn create(path: &Path) -> Result<(), Fault> {
     made
 }
 
-/// Makes a file with the tables of an outbox, and fills it.
+/// A name for a file that is not whole yet, which nobody else uses.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (pid, n) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    beside(path, &format!(".new-{pid}-{n}"))
+}
+
+/// Makes a file with the tables of an outbox, and fills it. It is to be named `path`.
 pub(crate) fn build<T>(
     new: &Path,
+    path: &Path,
     fill: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
     // One that an earlier process of this number left behind.
     let _ = std::fs::remove_file(new);
     private(OpenOptions::new().write(true).create_new(true))
         .open(new)
-        .map_err(|e| Fault::Files(files(new, "make the outbox", &e)))?;
+        .map_err(|e| Fault::Files(files(path, "make the outbox", &e)))?;
     let conn = Connection::open(new)?;
     // It counts only when it is whole, on the disk, and has its name.
     conn.execute_batch(
@@ -133,8 +148,8 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// The path of an outbox that is there, or that can be made.
 pub(crate) fn locate(path: &Path, create_it: bool) -> Result<PathBuf, Fault> {
-    let path = std::path::absolute(path)
-        .map_err(|e| Fault::Files(files(path, "find the outbox", &e)))?;
+    let path =
+        std::path::absolute(path).map_err(|e| Fault::Files(files(path, "find the outbox", &e)))?;
     let shown = path.display();
     // Never open the file other than through SQLite: to close it would end the locks that
     // other connections of this process have on it.
@@ -150,9 +165,11 @@ pub(crate) fn locate(path: &Path, create_it: bool) -> Result<PathBuf, Fault> {
             create(&path)?;
             Ok(path)
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Fault::Files(Trouble::lasting(
-            format!("there is no outbox {shown}: look at the path, or start the watcher that makes it"),
-        ))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Fault::Files(Trouble::lasting(format!(
+                "there is no outbox {shown}: look at the path, or start the watcher that makes it"
+            ))))
+        }
         Err(e) => Err(Fault::Files(files(&path, "open the outbox", &e))),
     }
 }

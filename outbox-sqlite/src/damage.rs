@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long the checks at open may take; what is left is checked afterwards.
-const AT_OPEN: Duration = Duration::from_millis(400);
+pub(crate) const AT_OPEN: Duration = Duration::from_millis(400);
 
 /// Steps of SQLite's machine between looks at the clock.
 const STEPS: i32 = 1_000;
@@ -58,14 +58,25 @@ pub(crate) fn log(conn: &Connection, path: &Path) -> Result<(), Fault> {
 }
 
 /// Checks the tables, and as much of the rest as the time allows. True if that is all.
-pub(crate) fn at_open(conn: &Connection, version: usize) -> Result<bool, Fault> {
+pub(crate) fn at_open(conn: &Connection, version: usize, time: Duration) -> Result<bool, Fault> {
     let differences = schema::differences(conn, version)?;
     if !differences.is_empty() {
         return Err(Fault::Damaged(differences.join("; ")));
     }
-    let end = Instant::now() + AT_OPEN;
+    let rows = within(conn, time / 2, open_rows)?;
+    let pages = within(conn, time / 2, |c| pages(c, "PRAGMA quick_check(1)"))?;
+    Ok(rows && pages)
+}
+
+/// Does a check for so long. True if it came to its end.
+fn within(
+    conn: &Connection,
+    time: Duration,
+    check: impl FnOnce(&Connection) -> Result<(), Fault>,
+) -> Result<bool, Fault> {
+    let end = Instant::now() + time;
     conn.progress_handler(STEPS, Some(move || Instant::now() >= end))?;
-    let checked = pages(conn, "PRAGMA quick_check(1)").and_then(|()| open_rows(conn));
+    let checked = check(conn);
     conn.progress_handler(0, None::<fn() -> bool>)?;
     finished(checked)
 }
@@ -93,7 +104,7 @@ fn pages(conn: &Connection, pragma: &str) -> Result<(), Fault> {
 
 /// Looks at the checksums of what is not finished.
 fn open_rows(conn: &Connection) -> Result<(), Fault> {
-    let bad = bad_rows(conn, "WHERE d.finished IS NULL", 1)?;
+    let bad = bad_rows(conn, Rows::Open, 1)?;
     match bad.first() {
         None => Ok(()),
         Some(sequence) => Err(Fault::Damaged(format!(
@@ -102,16 +113,24 @@ fn open_rows(conn: &Connection) -> Result<(), Fault> {
     }
 }
 
+/// Which deliveries to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rows {
+    All,
+    /// Those that are not finished.
+    Open,
+}
+
 /// The numbers of deliveries that are not what was written, at most so many.
-pub(crate) fn bad_rows(
-    conn: &Connection,
-    condition: &str,
-    most: usize,
-) -> Result<Vec<i64>, Fault> {
+pub(crate) fn bad_rows(conn: &Connection, which: Rows, most: usize) -> Result<Vec<i64>, Fault> {
+    let (index, condition) = match which {
+        Rows::All => ("NOT INDEXED", ""),
+        Rows::Open => ("INDEXED BY deliveries_open", "WHERE d.finished IS NULL"),
+    };
     let mut all = conn.prepare(&format!(
         "SELECT d.sequence, d.id, s.key, d.reporter, d.instance, n.name, d.why, d.enqueued,
              d.generation, d.checksum, s.kind, s.body, s.checksum
-         FROM deliveries AS d
+         FROM deliveries AS d {index}
          LEFT JOIN subjects AS s ON s.id = d.subject
          LEFT JOIN destinations AS n ON n.id = d.destination {condition} ORDER BY d.sequence"
     ))?;
@@ -181,7 +200,57 @@ fn whole(shared: &Shared, stop: Arc<AtomicBool>) -> Result<bool, Fault> {
         .collect::<Result<_, _>>()?;
     let checked = tables
         .iter()
-        .try_for_each(|t| pages(&conn, &format!("PRAGMA quick_check('{}')", t.replace('\'', "''"))))
+        .try_for_each(|t| {
+            pages(
+                &conn,
+                &format!("PRAGMA quick_check('{}')", t.replace('\'', "''")),
+            )
+        })
         .and_then(|()| open_rows(&conn));
     finished(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SqliteOptions, connection::locate};
+
+    fn whole_of(shared: &Shared, stop: bool) -> Result<bool, Fault> {
+        whole(shared, Arc::new(AtomicBool::new(stop)))
+    }
+
+    #[test]
+    fn what_there_is_no_time_for_is_checked_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = locate(&dir.path().join("o.sqlite"), true).unwrap();
+        let conn = connect(&path, &SqliteOptions::default()).unwrap();
+        // Enough that it takes some steps.
+        conn.execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+             INSERT INTO seen SELECT 'key ' || i, 's', i FROM n",
+        )
+        .unwrap();
+        assert!(!at_open(&conn, schema::newest(), Duration::ZERO).unwrap());
+        assert!(at_open(&conn, schema::newest(), Duration::from_secs(60)).unwrap());
+        let shared = Shared::new(path, SqliteOptions::default());
+        assert!(whole_of(&shared, false).unwrap());
+        assert!(!whole_of(&shared, true).unwrap());
+        conn.execute_batch(
+            "INSERT INTO deliveries (id, subject, reporter, instance, destination, why, state, ready,
+                 due, enqueued, generation, checksum)
+             VALUES ('x', 1, '', '', 1, '', 'pending', 0, 0, 0, 0, 0)",
+        )
+        .unwrap();
+        assert!(matches!(whole_of(&shared, false), Err(Fault::Damaged(_))));
+        let shared = Arc::new(shared);
+        go_on(&shared).unwrap();
+        let thread = lock(&shared.checker.thread).take();
+        thread.unwrap().join().unwrap();
+        let told = shared.broken().unwrap().error();
+        assert!(
+            told.to_string()
+                .contains("delivery number 1 is not what was written"),
+            "{told}"
+        );
+    }
 }

@@ -98,7 +98,9 @@ fn make_room(work: &Work<'_>, batch: &EnqueueBatch) -> Result<(), Fault> {
 /// Marks a key as seen. False if it was.
 fn see(conn: &Connection, key: &str, source: &str, now: Timestamp) -> Result<bool, Fault> {
     let new = conn
-        .prepare_cached("INSERT INTO seen (key, source, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .prepare_cached(
+            "INSERT INTO seen (key, source, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?
         .execute(params![key, source, ms(now)])?
         > 0;
     if !new {

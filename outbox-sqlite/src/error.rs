@@ -173,9 +173,9 @@ pub(crate) fn files(path: &Path, what: &str, e: &std::io::Error) -> Trouble {
     use std::io::ErrorKind as K;
     let shown = path.display();
     match e.kind() {
-        K::StorageFull | K::QuotaExceeded => {
-            Trouble::passing(format!("no space is left for the outbox {shown}: make some"))
-        }
+        K::StorageFull | K::QuotaExceeded => Trouble::passing(format!(
+            "no space is left for the outbox {shown}: make some"
+        )),
         K::NotFound => Trouble::passing(format!(
             "cannot {what} {shown}: its folder does not exist, make it first"
         )),

@@ -66,8 +66,10 @@ pub(crate) fn enter(
         .execute(params![id, interval])?;
         return Ok(Some(id));
     }
-    conn.prepare_cached("UPDATE groups SET opened = ?2, ends = ?3, interval_ms = ?4 WHERE id = ?1")?
-        .execute(params![id, ms(now), ends, interval])?;
+    conn.prepare_cached(
+        "UPDATE groups SET opened = ?2, ends = ?3, interval_ms = ?4 WHERE id = ?1",
+    )?
+    .execute(params![id, ms(now), ends, interval])?;
     Ok(None)
 }
 
@@ -133,11 +135,7 @@ pub(crate) fn fold(work: &mut Work<'_>, request: &FoldRequest) -> Result<Folded,
 }
 
 /// Makes a digest of what a group holds: of how many.
-fn tell_together(
-    conn: &Connection,
-    group: &Ended,
-    request: &FoldRequest,
-) -> Result<u64, Fault> {
+fn tell_together(conn: &Connection, group: &Ended, request: &FoldRequest) -> Result<u64, Fault> {
     let (first, last) = loop {
         let Some(last) = outermost(conn, group.id, "DESC", request.now)? else {
             return Ok(0);
@@ -148,20 +146,14 @@ fn tell_together(
     };
     let mut digest = Digest::new(first_id(conn, group.id)?, &group.fingerprint, 0, last);
     digest.first = first;
-    (digest.count, digest.host_count, digest.hosts) = hosts(conn, group.id)?;
+    count_hosts(conn, group.id, &mut digest)?;
     let count = digest.count;
     let subject = Subject::Digest(Arc::new(digest));
     let key = subject.key();
     let destination: String = conn
         .prepare_cached("SELECT name FROM destinations WHERE id = ?1")?
         .query_one([group.destination], |r| r.get(0))?;
-    let id = DeliveryId::derive(
-        &request.watcher,
-        &key,
-        &group.reporter,
-        &group.instance,
-        0,
-    );
+    let id = DeliveryId::derive(&request.watcher, &key, &group.reporter, &group.instance, 0);
     let delivery = NewDelivery::new(
         id,
         &group.reporter,
@@ -233,22 +225,23 @@ fn first_id(conn: &Connection, group: i64) -> Result<String, Fault> {
         .query_one([group], |r| r.get(0))?)
 }
 
-/// How many there are, on how many agents, and the agents with the most.
-fn hosts(conn: &Connection, group: i64) -> Result<(u64, u64, Vec<(String, u64)>), Fault> {
+/// Counts how many there are, and on which agents.
+fn count_hosts(conn: &Connection, group: i64, digest: &mut Digest) -> Result<(), Fault> {
     let mut all = conn.prepare_cached(
         "SELECT s.host, count(*) FROM deliveries AS d JOIN subjects AS s ON s.id = d.subject
          WHERE d.held_in = ?1 AND d.state = 'held' GROUP BY s.host ORDER BY count(*) DESC, s.host",
     )?;
     let mut rows = all.query([group])?;
-    let (mut count, mut number, mut named) = (0, 0, Vec::new());
+    (digest.count, digest.host_count) = (0, 0);
+    digest.hosts.clear();
     while let Some(row) = rows.next()? {
-        let on: i64 = row.get(1)?;
-        let on = u64::try_from(on).unwrap_or(0);
-        count += on;
-        number += 1;
-        if named.len() < Digest::MOST_HOSTS {
-            named.push((row.get(0)?, on));
+        let n: i64 = row.get(1)?;
+        let n = u64::try_from(n).unwrap_or(0);
+        digest.count += n;
+        digest.host_count += 1;
+        if digest.hosts.len() < Digest::MOST_HOSTS {
+            digest.hosts.push((row.get(0)?, n));
         }
     }
-    Ok((count, number, named))
+    Ok(())
 }

@@ -234,7 +234,11 @@ fn read_lease(row: &Row<'_>, destination: &Destination) -> Option<Lease> {
     {
         return None;
     }
-    let subject = Subject::from_json(row.get_ref(12).ok()?.as_str().ok()?, row.get_ref(13).ok()?.as_str().ok()?).ok()?;
+    let subject = Subject::from_json(
+        row.get_ref(12).ok()?.as_str().ok()?,
+        row.get_ref(13).ok()?.as_str().ok()?,
+    )
+    .ok()?;
     let mut delivery = NewDelivery::new(
         DeliveryId::new(row.get::<_, String>(1).ok()?),
         row.get::<_, String>(2).ok()?,
@@ -291,9 +295,8 @@ pub(crate) fn lease_logs(
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let mut take = conn.prepare_cached(
-        "UPDATE subjects SET logs_lease = ?2, logs_until = ?3 WHERE id = ?1",
-    )?;
+    let mut take =
+        conn.prepare_cached("UPDATE subjects SET logs_lease = ?2, logs_until = ?3 WHERE id = ?1")?;
     let first = add(conn, "leases", found.len())? - found.len() as i64;
     let mut out = Vec::with_capacity(found.len());
     for (number, (id, record)) in (first + 1..).zip(found) {

@@ -30,9 +30,15 @@ impl WatcherLock {
         let name = beside(path, ".lock");
         let fail = |e: std::io::Error| files(&name, "lock", &e);
         loop {
-            let file = private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
-                .open(&name)
-                .map_err(fail)?;
+            let file = private(
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false),
+            )
+            .open(&name)
+            .map_err(fail)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => return Err(in_use(path, file)),
@@ -54,7 +60,12 @@ impl WatcherLock {
     pub(crate) fn rename(&mut self, watcher: &str) -> std::io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
-        writeln!(self.file, "watcher {}, process {}", visible(watcher), std::process::id())
+        writeln!(
+            self.file,
+            "watcher {}, process {}",
+            visible(watcher),
+            std::process::id()
+        )
     }
 }
 
@@ -89,7 +100,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("o.sqlite");
         let first = WatcherLock::take(&path, "prod\nx").unwrap();
-        let e = WatcherLock::take(&path, "b").unwrap_err().error().to_string();
+        let e = WatcherLock::take(&path, "b")
+            .unwrap_err()
+            .error()
+            .to_string();
         let pid = std::process::id();
         assert!(
             e.ends_with(&format!(

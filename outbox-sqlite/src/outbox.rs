@@ -77,7 +77,7 @@ impl SqliteOutbox {
         let version = schema::version(&conn, &path)?;
         damage::log(&conn, &path)?;
         conn.busy_timeout(options.busy_timeout)?;
-        let is_whole = damage::at_open(&conn, version)?;
+        let is_whole = damage::at_open(&conn, version, damage::AT_OPEN)?;
         if version < schema::newest() {
             schema::to_version(&conn, schema::newest())?;
         }
@@ -173,8 +173,8 @@ impl SqliteOutbox {
                 let _ = held.rename(watcher);
             }
             None => {
-                let new =
-                    WatcherLock::take(&self.shared.path, watcher).map_err(|trouble| trouble.error())?;
+                let new = WatcherLock::take(&self.shared.path, watcher)
+                    .map_err(|trouble| trouble.error())?;
                 *held = Some(new);
             }
         }
@@ -336,5 +336,70 @@ impl Outbox for SqliteOutbox {
 
     fn is_durable(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notifier_core::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_takes_nothing_else_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let o = SqliteOutbox::open(dir.path().join("o.sqlite"), SqliteOptions::default()).unwrap();
+        let insert = |w: &Work<'_>, key: &str| {
+            w.conn
+                .execute("INSERT INTO seen VALUES (?1, 's', 0)", [key])
+                .map(|_| ())
+                .map_err(Fault::from)
+        };
+        // All in one commit, since the writer waits for the first.
+        let (first, bad, good, wrong) = tokio::join!(
+            o.write(move |w| {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                insert(w, "a")
+            }),
+            o.write::<(), _>(move |w| {
+                insert(w, "b")?;
+                panic!("on purpose")
+            }),
+            o.write(move |w| insert(w, "c")),
+            o.write(move |w| {
+                insert(w, "d")?;
+                insert(w, "c")
+            }),
+        );
+        first.unwrap();
+        good.unwrap();
+        assert_eq!(bad.unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Internal);
+        let panics = o.read::<(), _>(|_| panic!("on purpose")).await;
+        assert_eq!(panics.unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(o.stats().await.unwrap().seen, 2);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_happens_wholly_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("o.sqlite");
+        let o = SqliteOutbox::open(&path, SqliteOptions::default()).unwrap();
+        for n in 0..20 {
+            let call = o.write(move |w| {
+                for part in 0..3 {
+                    let key = format!("{n} {part}");
+                    w.conn
+                        .execute("INSERT INTO seen VALUES (?1, 's', 0)", [key])?;
+                }
+                Ok(())
+            });
+            // It is asked for, and nobody waits.
+            let _ = futures_util::FutureExt::now_or_never(call);
+        }
+        drop(o);
+        let o = SqliteOutbox::open(&path, SqliteOptions::default()).unwrap();
+        assert_eq!(o.stats().await.unwrap().seen % 3, 0);
+        assert!(o.stats().await.unwrap().seen > 0);
     }
 }

@@ -28,7 +28,11 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Question(Box<dyn FnOnce(&Reader) + Send>);
 
 impl Question {
-    pub(crate) fn new<T, F>(f: F, to: oneshot::Sender<Result<T>>, room: OwnedSemaphorePermit) -> Self
+    pub(crate) fn new<T, F>(
+        f: F,
+        to: oneshot::Sender<Result<T>>,
+        room: OwnedSemaphorePermit,
+    ) -> Self
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
@@ -65,7 +69,10 @@ impl Reader {
         let mut looked = Instant::now();
         let mut version = None;
         loop {
-            match self.inbox.recv_timeout(TICK.saturating_sub(looked.elapsed())) {
+            match self
+                .inbox
+                .recv_timeout(TICK.saturating_sub(looked.elapsed()))
+            {
                 Ok(question) => (question.0)(&self),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

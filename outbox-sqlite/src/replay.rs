@@ -71,8 +71,10 @@ pub(crate) fn replay(
             break next;
         }
     };
-    conn.prepare_cached("UPDATE subjects SET wants_logs = 1 WHERE id = ?1 AND logs IS NULL AND wants_logs = 0")?
-        .execute([it.subject])?;
+    conn.prepare_cached(
+        "UPDATE subjects SET wants_logs = 1 WHERE id = ?1 AND logs IS NULL AND wants_logs = 0",
+    )?
+    .execute([it.subject])?;
     let mut delivery = old.delivery;
     delivery.id = new.clone();
     let place = Place {

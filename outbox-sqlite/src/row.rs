@@ -9,7 +9,11 @@ pub(crate) fn ms(t: Timestamp) -> i64 {
 
 /// A stored time.
 pub(crate) fn time(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
 }
 
 /// A time to the nanosecond, for rates.

@@ -60,16 +60,13 @@ fn taken(conn: &Connection, held: &Held) -> Result<Taken, Fault> {
         "SELECT sequence, attempts, destination FROM deliveries
          WHERE id = ?1 AND lease = ?2 AND state = 'leased'",
     )?
-    .query_row(
-        params![held.id, held.lease],
-        |r| {
-            Ok(Taken {
-                sequence: r.get(0)?,
-                attempts: r.get(1)?,
-                destination: r.get(2)?,
-            })
-        },
-    )
+    .query_row(params![held.id, held.lease], |r| {
+        Ok(Taken {
+            sequence: r.get(0)?,
+            attempts: r.get(1)?,
+            destination: r.get(2)?,
+        })
+    })
     .optional()?
     .ok_or_else(lost)
 }
@@ -107,7 +104,14 @@ pub(crate) fn settle(
              lease = NULL, lease_until = NULL
          WHERE sequence = ?1",
     )?
-    .execute(params![it.sequence, state, due, finished, progress, is_unknown])?;
+    .execute(params![
+        it.sequence,
+        state,
+        due,
+        finished,
+        progress,
+        is_unknown
+    ])?;
     if finished.is_some() {
         end_members(conn, it.sequence, state, now)?;
     }
@@ -117,8 +121,10 @@ pub(crate) fn settle(
         } else {
             Some(json(state)?)
         };
-        conn.prepare_cached("UPDATE destinations SET state = ?2 WHERE id = ?1 AND state IS NOT ?2")?
-            .execute(params![it.destination, state])?;
+        conn.prepare_cached(
+            "UPDATE destinations SET state = ?2 WHERE id = ?1 AND state IS NOT ?2",
+        )?
+        .execute(params![it.destination, state])?;
     }
     if settlement.wake {
         conn.prepare_cached(
@@ -225,11 +231,7 @@ pub(crate) fn release(work: &mut Work<'_>, held: &Held) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(crate) fn settle_logs(
-    work: &mut Work<'_>,
-    lease: &LogLease,
-    logs: &Logs,
-) -> Result<(), Fault> {
+pub(crate) fn settle_logs(work: &mut Work<'_>, lease: &LogLease, logs: &Logs) -> Result<(), Fault> {
     let conn = work.conn;
     let subject: i64 = conn
         .prepare_cached("SELECT id FROM subjects WHERE logs_lease = ?1")?

@@ -2,7 +2,7 @@
 
 use notifier_core::{
     Attempt, DeliveryFilter, DeliveryId, DeliveryState, DeliveryView, Destination,
-    DestinationState, Error, ErrorKind, FailureKey, NewDelivery, Outcome, OutboxStats, Retry,
+    DestinationState, Error, ErrorKind, FailureKey, NewDelivery, OutboxStats, Outcome, Retry,
     Silence, Story, Subject, jiff::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Value};
@@ -69,15 +69,19 @@ pub(crate) fn destinations(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The columns that [`read_view`] reads.
-const VIEW: &str = "SELECT d.sequence, d.id, d.reporter, d.instance, n.name, d.why, d.state,
+/// The columns that [`read_view`] reads, of deliveries that are found by this index.
+fn view(index: &str) -> String {
+    format!(
+        "SELECT d.sequence, d.id, d.reporter, d.instance, n.name, d.why, d.state,
     d.due, d.attempts, d.unknown, d.enqueued, d.finished, d.generation, d.progress,
     s.key, s.about, a.at, a.latency_ms, a.outcome, a.code, a.detail, g.id
-    FROM deliveries AS d
+    FROM deliveries AS d {index}
     JOIN subjects AS s ON s.id = d.subject
     JOIN destinations AS n ON n.id = d.destination
     LEFT JOIN attempts AS a ON a.delivery = d.sequence AND a.number = d.attempts
-    LEFT JOIN deliveries AS g ON g.sequence = d.digest";
+    LEFT JOIN deliveries AS g ON g.sequence = d.digest"
+    )
+}
 
 fn read_view(row: &Row<'_>) -> Result<DeliveryView, Fault> {
     let text = |n: usize| row.get::<_, String>(n);
@@ -136,11 +140,22 @@ pub(crate) fn inspect(
     conn: &Connection,
     filter: &DeliveryFilter,
 ) -> Result<Vec<DeliveryView>, Fault> {
-    // Words of ours, written out so that the right index is found.
+    // What is open or dead is found without a look at the rest. The words are ours.
     let mut sql = match filter.state {
-        None => " WHERE true".to_owned(),
-        Some(state) if state.is_finished() => format!(" WHERE d.state = '{state}'"),
-        Some(state) => format!(" WHERE d.finished IS NULL AND d.state = '{state}'"),
+        // An index that a UNIQUE makes has this name; without it the newest are looked through.
+        _ if filter.id_prefix.is_some() => {
+            let state = filter.state.map_or(String::new(), |s| format!(" AND d.state = '{s}'"));
+            view("INDEXED BY sqlite_autoindex_deliveries_1") + " WHERE true" + &state
+        }
+        None => view("") + " WHERE true",
+        Some(state) if !state.is_finished() && filter.key.is_none() => {
+            view("INDEXED BY deliveries_open")
+                + &format!(" WHERE d.finished IS NULL AND d.state = '{state}'")
+        }
+        Some(DeliveryState::Dead) if filter.key.is_none() => {
+            view("INDEXED BY deliveries_dead") + " WHERE d.state = 'dead'"
+        }
+        Some(state) => view("") + &format!(" WHERE d.state = '{state}'"),
     };
     let mut values: Vec<Value> = Vec::new();
     let mut add = |condition: &str, value: Value| {
@@ -156,6 +171,10 @@ pub(crate) fn inspect(
     }
     if let Some(key) = &filter.key {
         add("s.key = ?", Value::Text(key.as_str().to_owned()));
+    }
+    if let Some(prefix) = &filter.id_prefix {
+        add("d.id >= ?", Value::Text(prefix.clone()));
+        add("d.id < ?", Value::Text(format!("{prefix}{}", char::MAX)));
     }
     if let Some(at) = filter.since {
         add("d.enqueued >= ?", Value::Integer(ms(at)));
@@ -175,9 +194,7 @@ pub(crate) fn inspect(
         0 => -1,
         n => i64::try_from(n).unwrap_or(-1),
     };
-    let mut found = conn.prepare(&format!(
-        "{VIEW}{sql} ORDER BY d.sequence {order} LIMIT {limit}"
-    ))?;
+    let mut found = conn.prepare(&format!("{sql} ORDER BY d.sequence {order} LIMIT {limit}"))?;
     let mut rows = found.query(rusqlite::params_from_iter(values))?;
     let mut out = Vec::new();
     while let Some(row) = rows.next()? {
@@ -188,7 +205,7 @@ pub(crate) fn inspect(
 
 pub(crate) fn story(conn: &Connection, id: &DeliveryId) -> Result<Option<Story>, Fault> {
     let found = conn
-        .prepare_cached(&format!("{VIEW} WHERE d.id = ?1"))?
+        .prepare_cached(&format!("{} WHERE d.id = ?1", view("")))?
         .query_row([id.as_str()], |r| Ok(read_view(r)))
         .optional()?
         .transpose()?;
@@ -199,7 +216,9 @@ pub(crate) fn story(conn: &Connection, id: &DeliveryId) -> Result<Option<Story>,
         Fault::Refused(
             Error::new(
                 ErrorKind::Io,
-                format!("what is stored of the delivery {id} is damaged; see `notifierctl outbox check`"),
+                format!(
+                    "what is stored of the delivery {id} is damaged; see `notifierctl outbox check`"
+                ),
             )
             .with_retry(Retry::Never),
         )
@@ -223,7 +242,8 @@ pub(crate) fn story(conn: &Connection, id: &DeliveryId) -> Result<Option<Story>,
         .query_one([id.as_str()], |r| {
             Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
         })?;
-    if sum != fixed.checksum() || of != subject_checksum(fixed.key, kind.as_bytes(), body.as_bytes())
+    if sum != fixed.checksum()
+        || of != subject_checksum(fixed.key, kind.as_bytes(), body.as_bytes())
     {
         return Err(damaged());
     }
@@ -254,9 +274,7 @@ pub(crate) fn silences(conn: &Connection) -> Result<Vec<Silence>, Fault> {
     let mut all =
         conn.prepare_cached("SELECT body FROM silences ORDER BY starts DESC, rowid DESC")?;
     let bodies = all.query_map([], |r| r.get::<_, String>(0))?;
-    bodies
-        .map(|body| read_json(&body?, "a silence"))
-        .collect()
+    bodies.map(|body| read_json(&body?, "a silence")).collect()
 }
 
 pub(crate) fn stats(conn: &Connection, capacity: u64) -> Result<OutboxStats, Fault> {

@@ -241,7 +241,8 @@ impl Writer {
 impl Open {
     fn new(conn: Connection, path: &Path) -> Result<Self, Fault> {
         tidy_on_close(&conn)?;
-        let files = Files::of(path).map_err(|e| Fault::Files(files(path, "open the outbox", &e)))?;
+        let files =
+            Files::of(path).map_err(|e| Fault::Files(files(path, "open the outbox", &e)))?;
         Ok(Self { conn, files })
     }
 }
@@ -285,7 +286,7 @@ fn replaced(conn: &Connection, path: &Path) -> Trouble {
 /// Moves everything out of the log into the main file.
 fn checkpoint(conn: &Connection, path: &Path) -> Result<(), Trouble> {
     let busy: i64 = conn
-        .pragma_query_value(None, "wal_checkpoint(TRUNCATE)", |r| r.get(0))
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))
         .map_err(|e| Fault::from(e).trouble(path))?;
     if busy == 0 {
         Ok(())

@@ -296,6 +296,7 @@ impl Outbox for Flawed {
                 notifier_core::Attempt::new(lease.enqueued, notifier_core::Outcome::Retry);
             let verdict = Verdict::RetryAt(lease.enqueued);
             return self
+                .shared
                 .inner
                 .settle(lease, Settlement::new(verdict, attempt))
                 .await;
@@ -337,6 +338,7 @@ impl Outbox for Flawed {
     }
     async fn discard(&self, id: &DeliveryId, now: Timestamp) -> Result<()> {
         let leased = self
+            .shared
             .leased
             .lock()
             .unwrap()

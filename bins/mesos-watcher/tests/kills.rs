@@ -273,6 +273,7 @@ async fn killed_at_any_moment_it_tells_everyone_everything() {
             "-slack.channel=#a",
             "-label-urls.allow=127.0.0.0/8",
             "-request-timeout=1s",
+            "-file.fsync=true",
         ])
     };
     let mut watcher = start(0);

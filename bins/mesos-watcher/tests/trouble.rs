@@ -75,15 +75,25 @@ async fn ten_wait() -> (Scene, Watcher, Vec<String>) {
     (scene, watcher, tasks)
 }
 
-/// Removes the outbox, or all files whose names begin as its own, and waits until it is back.
-async fn remove(scene: &Scene, watcher: &mut Watcher, all: bool) -> Vec<String> {
+/// Which files of an outbox are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    Main,
+    /// What is not in the main file yet, and its index.
+    Log,
+    All,
+}
+
+/// Removes them, and waits until they are back.
+async fn remove(scene: &Scene, watcher: &mut Watcher, gone: Gone) -> Vec<String> {
     let store = scene.store();
     let name = store.file_name().unwrap().to_str().unwrap();
     for file in fs::read_dir(store.parent().unwrap()).unwrap() {
         let file = file.unwrap();
         let found = file.file_name();
         let found = found.to_str().unwrap();
-        if found == name || (all && found.starts_with(name)) {
+        let is_main = found == name;
+        if gone == Gone::All || is_main == (gone == Gone::Main) {
             fs::remove_file(file.path()).unwrap();
         }
     }
@@ -97,17 +107,19 @@ async fn remove(scene: &Scene, watcher: &mut Watcher, all: bool) -> Vec<String> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_outbox_is_put_back() {
-    let (scene, mut watcher, mut tasks) = ten_wait().await;
-    tasks.extend(remove(&scene, &mut watcher, false).await);
-    scene.slack.server().restore().unwrap();
-    all_is_told_once(&scene, watcher, &tasks).await;
+    for gone in [Gone::Main, Gone::Log] {
+        let (scene, mut watcher, mut tasks) = ten_wait().await;
+        tasks.extend(remove(&scene, &mut watcher, gone).await);
+        scene.slack.server().restore().unwrap();
+        all_is_told_once(&scene, watcher, &tasks).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_put_back_outlives_a_kill() {
-    for all in [false, true] {
+    for gone in [Gone::Main, Gone::Log, Gone::All] {
         let (scene, mut watcher, mut tasks) = ten_wait().await;
-        tasks.extend(remove(&scene, &mut watcher, all).await);
+        tasks.extend(remove(&scene, &mut watcher, gone).await);
         kill(watcher).await;
         scene.slack.server().restore().unwrap();
         all_is_told_once(&scene, scene.start(&[]), &tasks).await;

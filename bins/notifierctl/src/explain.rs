@@ -27,6 +27,9 @@ use crate::{
 /// How many deliveries to one destination are looked at for one like the failure.
 const MOST_READ: usize = 1_000;
 
+/// What stands before each instance of a reporter.
+const REPORTER: &str = "reporter";
+
 /// Options beside a watcher's.
 const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new("failure", "the failure as JSON; - is the standard input")
@@ -333,9 +336,14 @@ impl Explained {
         let none = Redactor::default();
         let mut line = |name: &str, text: &str| {
             let text = shown(&none, text, LINE);
-            out.push_str(&format!("{name:<12} {text}\n"));
+            let gap = if name == REPORTER { "\n" } else { "" };
+            out.push_str(&format!("{gap}{name:<12} {text}\n"));
         };
-        line("failure", &format!("{f}, {}", f.state));
+        let host = if f.host.is_empty() { "" } else { " on " };
+        line(
+            "failure",
+            &format!("{} ({}){host}{}, {}", f.name, f.id, f.host, f.state),
+        );
         line("key", f.key.as_str());
         let passes = if self.allowed {
             "is reported"
@@ -373,7 +381,7 @@ impl Explained {
         for t in &self.routes {
             let r = &t.route;
             line(
-                "\nreporter",
+                REPORTER,
                 &format!("{}, instance {}: {}", r.reporter, r.instance, r.why),
             );
             if let Some(to) = &r.destination {
@@ -387,7 +395,7 @@ impl Explained {
             line("  now", &self.fate(t).1);
         }
         if self.allowed && self.routes.is_empty() {
-            line("\nreporter", "none is asked for");
+            line(REPORTER, "none is asked for");
         }
         out
     }

@@ -63,7 +63,7 @@ pub(super) fn finish(conn: &Connection) -> Result<Finished, Fault> {
          UPDATE counts SET n = max(n, (SELECT ifnull(sum(unknown), 0) FROM deliveries)) WHERE what = 'unknown';",
     )?;
     conn.execute(
-        "INSERT INTO seen (key, source, at) SELECT key, source, ?1 FROM subjects WHERE true
+        "INSERT INTO seen (key, source, at) SELECT key, source, ?1 FROM subjects WHERE kind <> 'digest'
          ON CONFLICT DO NOTHING",
         [ms(now)],
     )?;

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use self::{pages::Pages, save::Saver, trees::Trees};
 use crate::{
-    connection::{beside, build, locate, put},
+    connection::{build, locate, put, unfinished},
     error::{Fault, Trouble, files},
     lock::WatcherLock,
 };
@@ -76,8 +76,8 @@ fn salvage(from: &Path, to: &Path) -> Result<Repaired, Fault> {
     }
     let pages =
         Pages::open(&from).map_err(|e| Fault::Files(files(&from, "read the outbox", &e)))?;
-    let new = beside(to, &format!(".new-{}", std::process::id()));
-    let done = build(&new, |conn| fill(&pages, conn)).and_then(|repaired| {
+    let new = unfinished(to);
+    let done = build(&new, to, |conn| fill(&pages, conn)).and_then(|repaired| {
         let put = put(&new, to).map_err(|e| Fault::Files(files(to, "make the outbox", &e)))?;
         if put { Ok(repaired) } else { Err(exists(to)) }
     });

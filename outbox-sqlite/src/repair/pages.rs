@@ -1,12 +1,6 @@
 //! The pages of a file, as the last commit left them.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io,
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::{collections::HashMap, fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use crate::{
     connection::beside,
@@ -115,7 +109,11 @@ impl Pages {
                 })
                 .count()
         };
-        if trees(said) > trees(USUAL) { said } else { USUAL }
+        if trees(said) > trees(USUAL) {
+            said
+        } else {
+            USUAL
+        }
     }
 
     /// The bytes of a page; `None` if there is no such page.

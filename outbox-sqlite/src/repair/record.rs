@@ -115,13 +115,7 @@ fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 }
 
 /// A row's bytes, those on pages of their own included.
-fn payload(
-    pages: &Pages,
-    bytes: &[u8],
-    at: usize,
-    length: usize,
-    kind: Kind,
-) -> Option<Vec<u8>> {
+fn payload(pages: &Pages, bytes: &[u8], at: usize, length: usize, kind: Kind) -> Option<Vec<u8>> {
     let usable = bytes.len();
     if length > pages.most_bytes() {
         return None;

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use notifier_core::Subject;
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, ffi, params_from_iter, types::Value,
-};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params_from_iter, types::Value};
 
 use super::{
     Salvaged,
@@ -192,7 +190,9 @@ impl<'a> Saver<'a> {
             // A name whose own row could not be read.
             if let [Value::Text(_), Value::Integer(_)] = &v[..] {
                 self.conn
-                    .prepare_cached("INSERT OR IGNORE INTO destinations (name, id) VALUES (?1, ?2)")?
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO destinations (name, id) VALUES (?1, ?2)",
+                    )?
                     .execute(params_from_iter(v))?;
             }
             return Ok(());
@@ -203,7 +203,10 @@ impl<'a> Saver<'a> {
             Some(false) => {}
             None => {
                 let table = TABLES.iter().find(|t| **t == table);
-                *self.refused.entry(table.copied().unwrap_or("")).or_default() += 1;
+                *self
+                    .refused
+                    .entry(table.copied().unwrap_or(""))
+                    .or_default() += 1;
             }
         }
         Ok(())

@@ -84,8 +84,13 @@ impl Trees {
             };
             for row in found.records {
                 if found.kind == Kind::TableLeaf
-                    && let [Value::Text(kind), Value::Text(name), _, Value::Integer(root), _] =
-                        &row.values[..]
+                    && let [
+                        Value::Text(kind),
+                        Value::Text(name),
+                        _,
+                        Value::Integer(root),
+                        _,
+                    ] = &row.values[..]
                     && matches!(kind.as_str(), "table" | "index")
                     && let Ok(root) = u32::try_from(*root)
                     && root > 1

@@ -24,7 +24,7 @@ use crate::{
 /// How many images are looked at unless more are asked for.
 const IMAGES: usize = 2000;
 /// How many of a disk that lies.
-const LIES: usize = 60;
+const LIES: usize = 30;
 /// How many look at images at once.
 const WORKERS: usize = 2;
 

@@ -245,9 +245,9 @@ impl Found<'_> {
         settled.join_all().await.into_iter().collect()
     }
 
-    /// Long after everything was due.
+    /// After everything was due.
     fn request(&self) -> LeaseRequest {
-        let now = self.known.now + 7_200_000;
+        let now = self.known.now + 120_000;
         LeaseRequest::new(MANY, time(now), time(now + 60_000))
     }
 

@@ -59,7 +59,6 @@ impl<'a> Pages<'a> {
 /// The deliveries that ids, or their first digits, name; each once.
 pub(crate) async fn find(outbox: &dyn Outbox, names: &[&str]) -> Result<Vec<DeliveryId>, Fatal> {
     let mut found: Vec<(String, Vec<DeliveryId>)> = Vec::new();
-    let mut cut = false;
     for name in names {
         let name = name.trim().to_ascii_lowercase();
         if name.chars().count() < FEWEST {
@@ -69,12 +68,11 @@ pub(crate) async fn find(outbox: &dyn Outbox, names: &[&str]) -> Result<Vec<Deli
             ));
         }
         let id = DeliveryId::new(name.as_str());
-        let whole = outbox.story(&id).await?.map(|_| id);
-        cut |= whole.is_none();
-        found.push((name, whole.into_iter().collect()));
-    }
-    if cut {
-        begin_with(outbox, &mut found).await?;
+        let ids = match outbox.story(&id).await? {
+            Some(_) => vec![id],
+            None => begin_with(outbox, &name).await?,
+        };
+        found.push((name, ids));
     }
     let mut out: Vec<DeliveryId> = Vec::new();
     for (name, ids) in found {
@@ -114,30 +112,11 @@ pub(crate) async fn find(outbox: &dyn Outbox, names: &[&str]) -> Result<Vec<Deli
     Ok(out)
 }
 
-/// Looks for ids that begin with what was not found whole.
-async fn begin_with(
-    outbox: &dyn Outbox,
-    found: &mut [(String, Vec<DeliveryId>)],
-) -> Result<(), Fatal> {
-    let open: Vec<usize> = (0..found.len())
-        .filter(|i| found[*i].1.is_empty())
-        .collect();
+/// The ids that begin with this, or some of them if there are many.
+async fn begin_with(outbox: &dyn Outbox, name: &str) -> Result<Vec<DeliveryId>, Fatal> {
     let mut filter = DeliveryFilter::default();
-    filter.newest_first = true;
-    let mut pages = Pages::new(outbox, filter, 0);
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        for view in page {
-            let id = &view.delivery.id;
-            for i in &open {
-                let (name, ids) = &mut found[*i];
-                if ids.len() <= MOST_TOLD && id.as_str().starts_with(name.as_str()) {
-                    ids.push(id.clone());
-                }
-            }
-        }
-    }
+    filter.id_prefix = Some(name.to_owned());
+    filter.limit = MOST_TOLD + 1;
+    let found = outbox.inspect(&filter).await?;
+    Ok(found.into_iter().map(|v| v.delivery.id).collect())
 }

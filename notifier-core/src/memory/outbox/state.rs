@@ -49,6 +49,8 @@ pub(super) struct State {
     cursors: HashMap<String, serde_json::Value>,
     /// When what nobody needs was last forgotten.
     pruned: Option<Timestamp>,
+    /// Some source tells what it lists.
+    lists: bool,
     next_sequence: u64,
     next_tale: u64,
     pub(super) last_token: u64,
@@ -169,6 +171,8 @@ impl State {
         for key in batch.seen {
             self.seen.insert(key, batch.now);
         }
+        let lists = batch.listed.is_some();
+        self.lists |= lists;
         for key in batch.listed.into_iter().flatten() {
             if let Some(at) = self.seen.get_mut(&key) {
                 *at = batch.now;
@@ -177,7 +181,10 @@ impl State {
         if let Some(cursor) = batch.cursor {
             self.cursors.insert(batch.source, cursor);
         }
-        self.prune(batch.now);
+        // A source that could not be read for days may list its keys still.
+        if lists || !self.lists {
+            self.prune(batch.now);
+        }
         Ok(out)
     }
 

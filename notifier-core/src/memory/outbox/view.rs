@@ -120,6 +120,10 @@ fn fits(filter: &DeliveryFilter, item: &Item, key: &FailureKey) -> bool {
             .is_none_or(|x| *x == d.destination)
         && filter.reporter.as_ref().is_none_or(|x| *x == d.reporter)
         && filter.key.as_ref().is_none_or(|x| x == key)
+        && filter
+            .id_prefix
+            .as_ref()
+            .is_none_or(|x| d.id.as_str().starts_with(x.as_str()))
         && filter.since.is_none_or(|at| item.enqueued >= at)
         && filter.before.is_none_or(|at| item.enqueued < at)
 }

@@ -58,6 +58,9 @@ fn fits(f: &DeliveryFilter, v: &DeliveryView) -> bool {
         && f.destination
             .as_ref()
             .is_none_or(|d| *d == v.delivery.destination)
+        && f.id_prefix
+            .as_ref()
+            .is_none_or(|x| v.delivery.id.as_str().starts_with(x.as_str()))
         && f.reporter
             .as_ref()
             .is_none_or(|r| *r == v.delivery.reporter)
@@ -95,6 +98,7 @@ async fn looks(s: &mut Suite<'_>) {
                 filter(|f| f.reporter = Some(REPORTER.to_owned())),
                 filter(|f| f.reporter = Some("nobody".to_owned())),
                 filter(|f| f.key = Some(failure(3).key)),
+                filter(|f| f.id_prefix = Some("3".to_owned())),
                 filter(|f| f.since = Some(secs(7))),
                 filter(|f| f.before = Some(secs(7))),
                 filter(|f| (f.since, f.before) = (Some(secs(3)), Some(secs(8)))),

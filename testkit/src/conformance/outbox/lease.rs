@@ -8,7 +8,7 @@ use notifier_core::{
 
 use super::{
     Suite,
-    rig::{at, ensure, hours, id, ids, ok, refused, report, same, secs, settled, these, to},
+    rig::{at, batch, ensure, hours, id, ids, ok, refused, report, same, secs, settled, these, to},
 };
 
 /// How many lease at once.
