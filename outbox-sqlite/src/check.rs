@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::{
     SqliteOptions,
     connection::{connect, locate},
-    damage::{Rows, bad_rows},
+    damage::{self, Rows, bad_rows},
     error::{Fault, Trouble},
     schema,
 };
@@ -75,6 +75,7 @@ fn look(path: &Path, out: &mut Checked) -> Result<(), Fault> {
     let path = locate(path, false)?;
     let conn = connect(&path, &SqliteOptions::default())?;
     let version = schema::version(&conn, &path)?;
+    damage::log(&conn, &path)?;
     // One state of everything, whatever is written meanwhile.
     conn.execute_batch("BEGIN")?;
     let mut found = Vec::new();

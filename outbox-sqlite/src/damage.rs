@@ -27,7 +27,7 @@ pub(crate) const AT_OPEN: Duration = Duration::from_millis(400);
 const STEPS: i32 = 1_000;
 
 /// Checks the log, which SQLite reads only up to where it is not right: what comes behind
-/// that would be lost without a word. Empties it if it can.
+/// that would be lost without a word.
 pub(crate) fn log(conn: &Connection, path: &Path) -> Result<(), Fault> {
     // Nobody writes meanwhile.
     conn.execute_batch("BEGIN IMMEDIATE")?;
@@ -40,6 +40,11 @@ pub(crate) fn log(conn: &Connection, path: &Path) -> Result<(), Fault> {
             log.wrong
         )));
     }
+    Ok(())
+}
+
+/// Empties the log if nobody reads it, and checks that the file is as long as it says.
+pub(crate) fn length(conn: &Connection, path: &Path) -> Result<(), Fault> {
     // What a power cut left at its end must not be taken for something of ours later.
     conn.busy_timeout(Duration::ZERO)?;
     let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;

@@ -76,6 +76,7 @@ impl SqliteOutbox {
         let conn = connect(&path, &options)?;
         let version = schema::version(&conn, &path)?;
         damage::log(&conn, &path)?;
+        damage::length(&conn, &path)?;
         conn.busy_timeout(options.busy_timeout)?;
         let is_whole = damage::at_open(&conn, version, damage::AT_OPEN)?;
         if version < schema::newest() {

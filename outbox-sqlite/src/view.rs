@@ -144,7 +144,9 @@ pub(crate) fn inspect(
     let mut sql = match filter.state {
         // An index that a UNIQUE makes has this name; without it the newest are looked through.
         _ if filter.id_prefix.is_some() => {
-            let state = filter.state.map_or(String::new(), |s| format!(" AND d.state = '{s}'"));
+            let state = filter
+                .state
+                .map_or(String::new(), |s| format!(" AND d.state = '{s}'"));
             view("INDEXED BY sqlite_autoindex_deliveries_1") + " WHERE true" + &state
         }
         None => view("") + " WHERE true",

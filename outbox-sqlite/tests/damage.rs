@@ -439,3 +439,73 @@ async fn a_row_that_was_changed_while_it_is_in_use_is_never_sent() {
         Some(DeliveryState::Leased)
     );
 }
+
+#[tokio::test]
+async fn what_does_not_fit_together_is_named_and_repaired() {
+    let changes = [
+        (
+            "UPDATE counts SET n = 99 WHERE what = 'pending'",
+            "99 are counted as pending",
+        ),
+        ("DELETE FROM groups", "deliveries that are held by no group"),
+        (
+            "DELETE FROM deliveries WHERE sequence IN (SELECT digest FROM deliveries WHERE state = 'folded')",
+            "deliveries that wait for a digest that is not there",
+        ),
+        (
+            "INSERT INTO attempts VALUES (999, 1, 0, 0, 'dead', NULL, '')",
+            "1 attempts without a delivery",
+        ),
+        (
+            "DELETE FROM deliveries WHERE sequence = 1",
+            "1 reports without deliveries",
+        ),
+        (
+            "UPDATE sources SET cursor = '{'",
+            "1 values of cursor in sources cannot be read",
+        ),
+        (
+            "UPDATE deliveries SET progress = '{' WHERE sequence = 2",
+            "1 values of progress in deliveries",
+        ),
+        (
+            "UPDATE subjects SET logs = '[]' WHERE id = 2",
+            "1 values of logs in subjects",
+        ),
+        (
+            "UPDATE silences SET body = ''",
+            "1 values of body in silences",
+        ),
+        (
+            "UPDATE subjects SET wants_logs = 0 WHERE id = (SELECT subject FROM deliveries WHERE state = 'pending' AND ready = 0)",
+            "1 deliveries that wait for logs that nobody looks for",
+        ),
+        (
+            "UPDATE deliveries SET finished = 5 WHERE state = 'leased'",
+            "3 deliveries whose state makes no sense",
+        ),
+    ];
+    let place = Place::new();
+    filled(&place, 100).await;
+    place
+        .open()
+        .enqueue(batch(1, [report(500, "ops")]))
+        .await
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged.sqlite");
+    for (n, (sql, problem)) in changes.into_iter().enumerate() {
+        fs::copy(&place.path, &path).unwrap();
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        assert!(conn.execute(sql, []).unwrap() > 0, "{sql}");
+        drop(conn);
+        let found = check(&path).unwrap().problems;
+        assert!(
+            found.iter().any(|p| p.contains(problem)),
+            "{sql}: {found:?}"
+        );
+        let to = dir.path().join(format!("{n}.sqlite"));
+        repair(&path, &to).unwrap();
+        assert_eq!(check(&to).unwrap().problems, [""; 0], "{sql}");
+    }
+}

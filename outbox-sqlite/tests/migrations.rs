@@ -152,3 +152,19 @@ fn what_a_version_made_stays_as_it_was() {
     let sums = VERSIONS.map(|sql| crc32fast::hash(sql.as_bytes()));
     assert_eq!(sums, [545_291_345, 1_082_846_661]);
 }
+
+#[test]
+fn the_examples_for_sqlite3_run() {
+    let place = Place::new();
+    drop(place.open());
+    let readme = include_str!("../README.md");
+    let examples: Vec<_> = readme
+        .split("sqlite3 outbox.sqlite \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert_eq!(examples.len(), 3);
+    for sql in examples {
+        place.sql().prepare(sql).unwrap();
+    }
+}

@@ -159,9 +159,9 @@ async fn an_outbox_that_was_replaced_ends_the_watcher_and_is_saved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_another_process_locks_the_outbox_failures_wait() {
     let (scene, mut watcher, mut tasks) = ten_wait().await;
-    // One arrives after the lock, and cannot be noted until it is gone.
-    let late = SlackReply::late(Duration::from_secs(3));
-    scene.slack.script("main", late);
+    // One arrives while it is locked, and cannot be noted until it is not.
+    let late = || SlackReply::late(Duration::from_secs(3));
+    scene.slack.script_all("main", [late(), late()]);
     scene.slack.server().restore().unwrap();
     let connections = scene.slack.server().accepted();
     scene

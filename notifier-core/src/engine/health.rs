@@ -154,8 +154,13 @@ impl Health {
                 return Course::default();
             };
             // What others were told to wait for holds, whatever got through meanwhile.
+            let mut not_before = old.state.not_before.filter(|t| *t > now);
+            if old.state.strikes > 1 && !again {
+                // An outage seems to be over: what failed first is tried before all else.
+                not_before = not_before.max(Some(add(now, backoff.base)));
+            }
             let state = DestinationState {
-                not_before: old.state.not_before.filter(|t| *t > now),
+                not_before,
                 ..DestinationState::default()
             };
             // A message that never failed says nothing of those that did.
@@ -313,7 +318,9 @@ mod tests {
         assert_eq!(p.fails(100, "a", 250).wait, seconds(1));
         assert_eq!(p.fails(101, "a", 250).wait, LONGEST_PAUSE);
         // One that did not fail before is no proof that the others would not fail again.
-        assert!(!p.see(200, &Sign::Works { again: false }).wake);
+        // But the first in line is tried before others.
+        let c = p.see(200, &Sign::Works { again: false });
+        assert_eq!((c.wake, pause(&c, 200)), (false, Some(seconds(1))));
         assert!(p.see(201, &WORKS).wake);
         assert!(!p.see(202, &WORKS).wake);
     }

@@ -42,6 +42,8 @@
 //! makes that service fail in each [`Scenario`] it can, and calls [`suite`]. With
 //! [`Setup::with_received`] and [`Setup::with_attempts`] it looks at what arrived as well,
 //! and [`Results::assert_complete`] makes sure that nothing was left out.
+//!
+//! For an outbox there is [`outbox`], with an [`OutboxHarness`] that opens it and ends its process.
 
 mod failure;
 mod harness;

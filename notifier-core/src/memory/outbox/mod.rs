@@ -166,3 +166,108 @@ impl Outbox for MemoryOutbox {
         false
     }
 }
+
+/// The promises of every outbox are looked at by `notifier-testkit`; here are its own limits.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Attempt, DeliveryState, FailureRecord, Grouping, NewDelivery, NewReport, Outcome, Verdict,
+    };
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(ms).unwrap()
+    }
+
+    fn to() -> Destination {
+        Destination::new("memory", ["x"], "x")
+    }
+
+    fn report(n: i64) -> NewReport {
+        let f = FailureRecord::new(n.to_string(), "web", "TASK_FAILED", at(n));
+        let id = DeliveryId::derive("w", &f.key, "memory", "default", 0);
+        NewReport::failure(f, vec![NewDelivery::new(id, "memory", "default", to())])
+    }
+
+    async fn ready(reports: impl IntoIterator<Item = NewReport>) -> MemoryOutbox {
+        let o = MemoryOutbox::new();
+        let mut batch = EnqueueBatch::new("s", at(0));
+        batch.reports.extend(reports);
+        o.enqueue(batch).await.unwrap();
+        settle_logs(&o).await;
+        o
+    }
+
+    async fn settle_logs(o: &MemoryOutbox) {
+        let request = LeaseRequest::new(usize::MAX, at(0), Timestamp::MAX);
+        for lease in o.lease_logs(request).await.unwrap() {
+            o.settle_logs(&lease, Logs::default()).await.unwrap();
+        }
+    }
+
+    async fn settle_all(o: &MemoryOutbox, verdict: Verdict) {
+        let request = LeaseRequest::new(usize::MAX, at(0), Timestamp::MAX);
+        for lease in o.lease(&to(), request).await.unwrap() {
+            let attempt = Attempt::new(at(1), Outcome::Delivered);
+            let settlement = Settlement::new(verdict, attempt);
+            o.settle(&lease, settlement).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_thousand_that_arrived_are_remembered_and_the_last_thousand_dead_letters() {
+        let o = ready((0..1_500).map(report)).await;
+        settle_all(&o, Verdict::Done).await;
+        let mut more = EnqueueBatch::new("s", at(0));
+        more.reports.extend((2_000..3_200).map(report));
+        o.enqueue(more).await.unwrap();
+        settle_logs(&o).await;
+        settle_all(&o, Verdict::Dead).await;
+        let stats = o.stats().await.unwrap();
+        assert_eq!((stats.done, stats.dead, stats.open()), (1_000, 1_000, 0));
+        let all = o.inspect(&DeliveryFilter::default()).await.unwrap();
+        assert_eq!((all.len(), all[0].sequence), (2_000, 501));
+        let state = lock(&o.state);
+        assert_eq!((state.tales.len(), state.ids.len()), (2_000, 2_000));
+    }
+
+    #[tokio::test]
+    async fn fifty_attempts_are_remembered_and_all_are_counted() {
+        let o = ready([report(0)]).await;
+        for _ in 0..60 {
+            settle_all(&o, Verdict::RetryAt(at(0))).await;
+        }
+        let id = report(0).deliveries[0].id.clone();
+        let story = o.story(&id).await.unwrap().unwrap();
+        assert_eq!((story.attempts.len(), story.view.attempts), (50, 60));
+    }
+
+    #[tokio::test]
+    async fn at_the_end_of_all_time_every_group_is_folded_and_told_at_once() {
+        let group = || Grouping::new("web", Duration::from_secs(300));
+        let o = ready((0..3).map(|n| report(n).with_group(group()))).await;
+        settle_all(&o, Verdict::Done).await;
+        let request = FoldRequest::new("w", Timestamp::MAX);
+        assert_eq!(o.fold(request).await.unwrap().deliveries, 2);
+        settle_logs(&o).await;
+        assert_eq!(o.pending().await.unwrap(), [(to(), at(0))]);
+        settle_all(&o, Verdict::Done).await;
+        assert_eq!(o.stats().await.unwrap().open(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_different_from_nothing_is_forgotten() {
+        let o = ready([report(0)]).await;
+        settle_all(&o, Verdict::Done).await;
+        let days = at(3 * 24 * 3_600_000);
+        o.enqueue(EnqueueBatch::new("s", days)).await.unwrap();
+        let state = lock(&o.state);
+        assert!(state.places.is_empty() && state.unsettled.is_empty());
+        assert_eq!(state.count(DeliveryState::Done), 1);
+        assert_eq!(
+            state.seen.len(),
+            1,
+            "its delivery is kept, and so is its key"
+        );
+    }
+}
