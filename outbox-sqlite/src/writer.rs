@@ -271,7 +271,12 @@ fn statement(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
 fn replaced(conn: &Connection, path: &Path) -> Trouble {
     let copy = beside(path, &format!(".saved-{}", std::process::id()));
     let saved = match copy_out(conn, &copy) {
-        Ok(()) => format!("what it held is in {}", copy.display()),
+        Ok(()) => {
+            // What is left of the log must not be taken for that of the one put in place. If
+            // it cannot be emptied, the next start finds that it does not fit.
+            let _ = checkpoint(conn, path);
+            format!("what it held is in {}", copy.display())
+        }
         Err(fault) => format!(
             "what it held could not be saved ({})",
             fault.error(path).report()

@@ -2,14 +2,16 @@
 
 use std::{
     fs,
+    ops::Range,
     path::Path,
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use notifier_core::{
-    Attempt, DeliveryFilter, DeliveryId, EnqueueBatch, LeaseRequest, Logs, Outbox as _, Outcome,
-    Result, Settlement, Verdict,
+    Attempt, DeliveryFilter, DeliveryId, EnqueueBatch, FailureKey, LeaseRequest, Logs, NewReport,
+    Outbox as _, Outcome, Result, Settlement, Subject, Verdict,
 };
 use outbox_sqlite::SqliteOutbox;
 use rusqlite::Connection;
@@ -23,8 +25,8 @@ use crate::{
 
 /// What a child is to do; not set otherwise.
 const ROLE: &str = "OUTBOX_BENCH_ROLE";
-/// Failures in a batch while the file is filled.
-const BATCH: i64 = 1000;
+/// Failures in a batch while the file is filled, and later.
+const BATCHES: [i64; 2] = [5000, 500];
 /// More than a backlog may take of memory.
 const MEMORY: u64 = 64 << 20;
 
@@ -33,9 +35,11 @@ pub(crate) fn measure(extent: Extent, folder: &Path, table: &mut Table) {
     let rows: i64 = extent.pick(1_000_000, 1_000_000, 2000);
     let path = folder.join("large.db");
     say(&format!("\n{rows} rows are written"));
-    let filling = role("fill", &path, rows);
+    fill(&path, rows);
     as_one(&path, false);
     let holding = role("hold", &path, rows - 1);
+    let more = extent.pick(10_000, 10_000, 1000);
+    let growing = role("grow", &path, more);
     as_one(&path, true);
     table.time(
         format!("open with {rows} finished rows"),
@@ -47,12 +51,12 @@ pub(crate) fn measure(extent: Extent, folder: &Path, table: &mut Table) {
         story(&path, rows, extent),
         Duration::from_millis(100),
     );
+    table.memory(format!("memory above start, {rows} open"), holding, MEMORY);
     table.memory(
-        format!("memory above start, {rows} enqueued"),
-        filling,
+        format!("memory above start, {more} enqueued behind them"),
+        growing,
         MEMORY,
     );
-    table.memory(format!("memory above start, {rows} open"), holding, MEMORY);
     let size = fs::metadata(&path).map_or(0, |m| m.len());
     say(&format!("the file has {} MiB", size >> 20));
 }
@@ -90,8 +94,41 @@ fn story(path: &Path, rows: i64, extent: Extent) -> Duration {
     longest
 }
 
+/// A failure with ids in order, so that a million of them are written fast.
+fn in_order(number: i64) -> NewReport {
+    let mut report = report(number);
+    if let Subject::Failure(record) = &mut report.subject {
+        Arc::make_mut(record).key = FailureKey::new(format!("{number:032x}"));
+    }
+    report.deliveries[0].id = id(number);
+    report
+}
+
 fn id(number: i64) -> DeliveryId {
-    report(number).deliveries[0].id.clone()
+    DeliveryId::new(format!("{number:032x}"))
+}
+
+fn fill(path: &Path, rows: i64) {
+    let outbox = SqliteOutbox::open(path, options()).expect("an outbox");
+    let filled = runtime().block_on(enqueue(&outbox, 0..rows, BATCHES[0], in_order));
+    filled.expect("the outbox answers");
+}
+
+async fn enqueue(
+    outbox: &SqliteOutbox,
+    numbers: Range<i64>,
+    size: i64,
+    report: impl Fn(i64) -> NewReport,
+) -> Result<()> {
+    let mut first = numbers.start;
+    while first < numbers.end {
+        let next = numbers.end.min(first + size);
+        let mut batch = EnqueueBatch::new("mesos", time(first));
+        batch.reports.extend((first..next).map(&report));
+        outbox.enqueue(batch).await?;
+        first = next;
+    }
+    Ok(())
 }
 
 /// Sends one, and then does the same to all others, at once: settles their logs, and either
@@ -190,24 +227,14 @@ pub(crate) fn child() -> bool {
         let outbox = SqliteOutbox::open(path, options())?;
         outbox.claim("bench", time(0)).await?;
         match role {
-            "fill" => fill(&outbox, rows).await,
+            // Their ids are as they are, all over the place.
+            "grow" => enqueue(&outbox, 0..rows, BATCHES[1], report).await,
             _ => hold(&outbox, rows).await,
         }
     });
     done.expect("the outbox answers");
     say(&peak().saturating_sub(before).to_string());
     true
-}
-
-async fn fill(outbox: &SqliteOutbox, rows: i64) -> Result<()> {
-    for first in (0..rows).step_by(usize::try_from(BATCH).expect("a thousand")) {
-        let mut batch = EnqueueBatch::new("mesos", time(first));
-        batch
-            .reports
-            .extend((first..rows.min(first + BATCH)).map(report));
-        outbox.enqueue(batch).await?;
-    }
-    Ok(())
 }
 
 /// What a watcher does with a backlog.
