@@ -47,8 +47,12 @@ impl Place {
     }
 
     /// Whether the record is in the file, as far as the file can tell.
-    pub(crate) fn look(&self, path: &Path) -> Found {
-        self.read(path).unwrap_or(Found::CannotTell)
+    pub(crate) fn look(&self, path: &Path) -> io::Result<Found> {
+        match self.read(path) {
+            // It was there: somebody has taken it away.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Found::CannotTell),
+            other => other,
+        }
     }
 
     fn read(&self, path: &Path) -> io::Result<Found> {
@@ -126,16 +130,20 @@ mod tests {
         let place = Place::new(end(&path), "record\n");
         let kept = serde_json::to_value(&place).unwrap();
         let place: Place = serde_json::from_value(kept).unwrap();
-        assert_eq!(place.look(&path), Found::No);
+        assert_eq!(place.look(&path).unwrap(), Found::No);
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(b"rec").unwrap();
-        assert_eq!(place.look(&path), Found::CannotTell);
+        assert_eq!(place.look(&path).unwrap(), Found::CannotTell);
         file.write_all(b"ord\nnext\n").unwrap();
-        assert_eq!(place.look(&path), Found::Yes);
+        assert_eq!(place.look(&path).unwrap(), Found::Yes);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(place.look(&path), Found::CannotTell);
+        assert_eq!(place.look(&path).unwrap(), Found::CannotTell);
         std::fs::write(&path, "first\nrecord\n").unwrap();
-        assert_eq!(place.look(&path), Found::CannotTell, "another file");
+        assert_eq!(
+            place.look(&path).unwrap(),
+            Found::CannotTell,
+            "another file"
+        );
     }
 
     #[test]
@@ -146,6 +154,6 @@ mod tests {
         let place = Place::new(end(&path), "record\n");
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(b"\nrecord\n").unwrap();
-        assert_eq!(place.look(&path), Found::Yes);
+        assert_eq!(place.look(&path).unwrap(), Found::Yes);
     }
 }

@@ -162,9 +162,13 @@ impl Reporter for FileReporter {
         let Ok(place) = Place::deserialize(progress) else {
             return Ok(Reconciled::CannotTell);
         };
-        let found = tokio::task::spawn_blocking(move || place.look(lane.path()))
-            .await
-            .unwrap_or(Found::CannotTell);
+        // Behind a write that is still under way.
+        lane.end().await?;
+        let looked = tokio::task::spawn_blocking(move || place.look(lane.path())).await;
+        let found = looked.unwrap_or(Ok(Found::CannotTell)).map_err(|e| {
+            let text = format!("cannot look into {name} for a record");
+            Error::new(ErrorKind::Io, text).with_source(e)
+        })?;
         Ok(found.answer(Receipt::delivered(name)))
     }
 

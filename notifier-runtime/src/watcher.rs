@@ -139,6 +139,8 @@ pub struct WatcherSettings {
     pub group_interval: Duration,
     /// The time for a failure's logs.
     pub log_timeout: Duration,
+    /// The time for one request to a service.
+    pub request_timeout: Duration,
     /// The time to finish after a signal.
     pub shutdown_timeout: Duration,
     /// The address of the HTTP interface, as given.
@@ -188,6 +190,7 @@ impl WatcherSettings {
             group_by: p.text("group.by").to_owned(),
             group_interval: p.duration("group.interval").unwrap_or_default(),
             log_timeout: p.duration("log-timeout").unwrap_or_default(),
+            request_timeout: p.duration("request-timeout").unwrap_or_default(),
             shutdown_timeout: p.duration("shutdown-timeout").unwrap_or_default(),
             listen: p.get("listen").map(str::to_owned),
             pprof: PprofAccess::from_word(p.text("pprof")),
@@ -202,6 +205,10 @@ impl WatcherSettings {
     pub fn engine(&self) -> Result<EngineBuilder> {
         let mut timing = Timing::default();
         timing.logs = self.log_timeout;
+        // The last resort comes behind the bound of a request, whatever that is.
+        timing.attempt = timing
+            .attempt
+            .max(self.request_timeout.saturating_add(Duration::from_secs(10)));
         timing.drain = self.shutdown_timeout;
         timing.max_age = self.max_age;
         timing.on_unknown = self.on_unknown;

@@ -33,9 +33,17 @@ const SILENCE_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(crate) struct Chores {
     /// When each source's listing was last noted.
     listed: HashMap<String, Timestamp>,
-    listings: VecDeque<(Vec<FailureKey>, Timestamp)>,
+    listings: VecDeque<Listing>,
     swept: Option<Timestamp>,
     sweep: Option<Sweep>,
+}
+
+/// Keys that a source lists.
+#[derive(Debug)]
+struct Listing {
+    source: String,
+    keys: Vec<FailureKey>,
+    at: Timestamp,
 }
 
 /// Where the forgetting is.
@@ -61,18 +69,21 @@ impl Chores {
         !self.listings.is_empty() || self.sweep.is_some()
     }
 
-    /// Takes a source's listing, if it is time for one. True if it was.
-    pub(crate) fn list(&mut self, source: &str, keys: Vec<FailureKey>, now: Timestamp) -> bool {
+    /// Takes a source's listing, if it is time for one.
+    pub(crate) fn list(&mut self, source: &str, keys: Vec<FailureKey>, now: Timestamp) {
         if self
             .listed
             .get(source)
             .is_some_and(|at| is_recent(*at, now))
         {
-            return false;
+            return;
         }
         self.listed.insert(source.to_owned(), now);
-        self.listings.push_back((keys, now));
-        true
+        self.listings.push_back(Listing {
+            source: source.to_owned(),
+            keys,
+            at: now,
+        });
     }
 }
 
@@ -96,12 +107,19 @@ pub(crate) fn piece(work: &mut Work<'_>) -> Result<(), Fault> {
         return Ok(());
     };
     let chores = &mut work.memory.chores;
-    if let Some((keys, at)) = chores.listings.front_mut() {
-        let rest = keys.len().saturating_sub(KEYS);
-        for key in keys.drain(rest..) {
-            touch(work.conn, key.as_str(), *at)?;
+    if let Some(listing) = chores.listings.front_mut() {
+        let rest = listing.keys.len().saturating_sub(KEYS);
+        for key in listing.keys.drain(rest..) {
+            touch(work.conn, key.as_str(), listing.at)?;
         }
-        if keys.is_empty() {
+        if listing.keys.is_empty() {
+            // Only now may a key that was not among them grow old.
+            work.conn
+                .prepare_cached(
+                    "INSERT INTO sources (name, listed_at) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET listed_at = excluded.listed_at",
+                )?
+                .execute(params![listing.source, ms(listing.at)])?;
             chores.listings.pop_front();
         }
     }

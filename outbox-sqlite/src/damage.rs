@@ -62,12 +62,19 @@ pub(crate) fn length(conn: &Connection, path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Checks that the tables are what they should be.
+pub(crate) fn tables(conn: &Connection, version: usize) -> Result<(), Fault> {
+    let differences = schema::differences(conn, version)?;
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::Damaged(differences.join("; ")))
+    }
+}
+
 /// Checks the tables, and as much of the rest as the time allows. True if that is all.
 pub(crate) fn at_open(conn: &Connection, version: usize, time: Duration) -> Result<bool, Fault> {
-    let differences = schema::differences(conn, version)?;
-    if !differences.is_empty() {
-        return Err(Fault::Damaged(differences.join("; ")));
-    }
+    tables(conn, version)?;
     let rows = within(conn, time / 2, open_rows)?;
     let pages = within(conn, time / 2, |c| pages(c, "PRAGMA quick_check(1)"))?;
     Ok(rows && pages)

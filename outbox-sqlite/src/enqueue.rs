@@ -29,15 +29,8 @@ pub(crate) fn enqueue(work: &mut Work<'_>, batch: EnqueueBatch) -> Result<Enqueu
     for key in &batch.seen {
         see(work.conn, key.as_str(), &batch.source, batch.now)?;
     }
-    if let Some(listed) = batch.listed
-        && work.memory.chores.list(&batch.source, listed, batch.now)
-    {
-        work.conn
-            .prepare_cached(
-                "INSERT INTO sources (name, listed_at) VALUES (?1, ?2)
-                 ON CONFLICT (name) DO UPDATE SET listed_at = excluded.listed_at",
-            )?
-            .execute(params![batch.source, ms(batch.now)])?;
+    if let Some(listed) = batch.listed {
+        work.memory.chores.list(&batch.source, listed, batch.now);
     }
     if let Some(cursor) = batch.cursor {
         work.conn

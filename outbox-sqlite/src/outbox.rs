@@ -59,7 +59,8 @@ impl SqliteOutbox {
         Self::start(path.as_ref(), options, true)
     }
 
-    /// Opens an outbox that is there.
+    /// Opens an outbox that is there, to look into it or to change a little beside a
+    /// watcher. It is not checked for damage, but for its tables and for what is read; see [`check`](crate::check).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if there is none.
@@ -75,10 +76,16 @@ impl SqliteOutbox {
         let path = locate(path, create)?;
         let conn = connect(&path, &options)?;
         let version = schema::version(&conn, &path)?;
-        damage::log(&conn, &path)?;
-        damage::length(&conn, &path)?;
-        conn.busy_timeout(options.busy_timeout)?;
-        let is_whole = damage::at_open(&conn, version, damage::AT_OPEN)?;
+        let is_whole = if create {
+            damage::log(&conn, &path)?;
+            damage::length(&conn, &path)?;
+            conn.busy_timeout(options.busy_timeout)?;
+            damage::at_open(&conn, version, damage::AT_OPEN)?
+        } else {
+            // Who looks or mends a little does not make a watcher wait for all of it.
+            damage::tables(&conn, version)?;
+            true
+        };
         if version < schema::newest() {
             schema::to_version(&conn, schema::newest())?;
         }

@@ -31,7 +31,7 @@ fn read_json<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T
 pub(crate) fn pending(conn: &Connection) -> Result<Vec<(Destination, Timestamp)>, Fault> {
     let mut all = conn.prepare_cached(
         "SELECT name, rate_next, state,
-             (SELECT due FROM deliveries INDEXED BY deliveries_line
+             (SELECT 0 FROM deliveries INDEXED BY deliveries_line
                  WHERE destination = n.id AND state = 'pending' AND ready = 1
                  ORDER BY sequence LIMIT 1),
              (SELECT due FROM deliveries INDEXED BY deliveries_later

@@ -15,9 +15,8 @@ use crate::{
 /// did not ask for longer itself.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The longest that a message waits in an outage until it is tried again, while the first
-/// in line is.
-const LONGEST_TURN: Duration = Duration::from_secs(3600);
+/// After so long without any attempt, what failed before is no part of what fails now.
+const IDLE: Duration = Duration::from_secs(900);
 
 /// After so many deliveries in a row that were given up, or so long without one that
 /// arrived, others are told.
@@ -37,6 +36,8 @@ struct Standing {
     /// The delivery that failed since the destination was left alone last. When a second
     /// one fails too, it is not the message's fault.
     suspect: Option<DeliveryId>,
+    /// When an attempt failed last.
+    failed: Option<Timestamp>,
     /// Messages were put off in an outage, and some may be still.
     put_off: bool,
 }
@@ -120,6 +121,7 @@ impl Health {
             .map(|(destination, state)| {
                 let standing = Standing {
                     put_off: state.strikes > 1,
+                    failed: None,
                     state,
                     suspect: None,
                 };
@@ -169,6 +171,7 @@ impl Health {
                 let standing = Standing {
                     state,
                     suspect: None,
+                    failed: None,
                     put_off,
                 };
                 all.insert(destination.clone(), standing);
@@ -185,6 +188,13 @@ impl Health {
         }
         let standing = all.entry(destination.clone()).or_default();
         let state = &mut standing.state;
+        let waited_for = standing.failed.max(state.not_before);
+        let is_new = waited_for.is_some_and(|t| until(t, now) > IDLE);
+        if is_new && state.noticed.is_none() {
+            // Nothing was sent in between: it is not known to have been dead all the time.
+            state.failing_since = None;
+        }
+        standing.failed = Some(now);
         let since = *state.failing_since.get_or_insert(now);
         let mut course = Course::default();
         let mut pause = None;
@@ -205,7 +215,7 @@ impl Health {
                         pause = Some(pausing.min(LONGEST_PAUSE));
                         // The longer the outage, the longer until it is its turn again: so
                         // all have theirs, however many of them are at fault themselves.
-                        course.wait = wait.max(until(since, now).min(LONGEST_TURN));
+                        course.wait = wait.max(until(since, now));
                     }
                     // In an outage it is tried again, and first, when the pause is over.
                     None if state.strikes > 1 => {
@@ -367,6 +377,14 @@ mod tests {
         assert!(c.kept && pause(&c, 3).unwrap() >= seconds(1));
         // A message that is at fault itself still is.
         assert!(!p.see(4, &Sign::Refuses(Scope::Message)).kept);
+    }
+
+    #[test]
+    fn two_errors_with_a_day_between_are_no_dead_destination() {
+        let p = Place::new();
+        p.see(0, &Sign::Refuses(Scope::Message));
+        assert_eq!(p.fails(86_400, "a", 1).news, None);
+        assert_eq!(p.fails(86_700, "a", 1).news, Some(News::Dead(at(86_400))));
     }
 
     #[test]

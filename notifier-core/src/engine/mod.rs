@@ -46,9 +46,9 @@ use self::{
     stats::Counters,
 };
 use crate::{
-    Batch, Clock, Destination, EnqueueBatch, Enqueued, Error, ErrorKind, Failure, FailureRecord,
-    Grouping, LogLocator, NewReport, Outbox, Result, Silence, Source, Uploader, lock,
-    redact::Redactor,
+    Ack, Batch, Clock, Destination, EnqueueBatch, Enqueued, Error, ErrorKind, Failure,
+    FailureRecord, Grouping, LogLocator, NewReport, Outbox, Result, Silence, Source, Subject,
+    Uploader, lock, redact::Redactor,
 };
 
 /// Takes failures in, and sees to it that everyone is told.
@@ -344,6 +344,14 @@ impl fmt::Debug for Engine {
 impl Shared {
     /// Routes a batch and commits it, then tells the source.
     async fn enqueue(&self, source: &str, batch: Batch) -> Result<Enqueued> {
+        let (commit, ack) = self.route(source, batch).await;
+        let done = self.commit(commit).await?;
+        ack.done();
+        Ok(done)
+    }
+
+    /// Says what is to be sent for a batch.
+    async fn route(&self, source: &str, batch: Batch) -> (EnqueueBatch, Ack) {
         let now = self.clock.now();
         let mut commit = EnqueueBatch::new(source, now);
         let silences = if batch.failures.is_empty() {
@@ -351,7 +359,6 @@ impl Shared {
         } else {
             self.silences(now).await
         };
-        let mut log = Vec::with_capacity(batch.failures.len());
         for record in batch.failures {
             if let Some(on_secrets) = &self.on_secrets {
                 on_secrets.tell(&self.router.secrets(&record));
@@ -359,7 +366,6 @@ impl Shared {
             let decision = self.router.decide(&record);
             let deliveries = self.router.deliveries(&record, &decision);
             let record = Arc::new(record);
-            log.push((Arc::clone(&record), deliveries.len()));
             let mut report = NewReport::failure(Arc::clone(&record), deliveries);
             if let Some(silence) = silences.iter().find(|s| s.covers(&record, now)) {
                 tracing::info!(task = %record.id, key = %record.key, silence = silence.id, "silenced");
@@ -372,6 +378,18 @@ impl Shared {
         commit.seen = batch.baseline;
         commit.listed = batch.listed;
         commit.cursor = batch.cursor;
+        (commit, batch.ack)
+    }
+
+    async fn commit(&self, commit: EnqueueBatch) -> Result<Enqueued> {
+        let log: Vec<_> = commit
+            .reports
+            .iter()
+            .filter_map(|r| match &r.subject {
+                Subject::Failure(f) => Some((Arc::clone(f), r.deliveries.len())),
+                _ => None,
+            })
+            .collect();
         let done = match self.outbox.enqueue(commit).await {
             Ok(done) => {
                 self.health.readable(OUTBOX);
@@ -383,7 +401,6 @@ impl Shared {
                 return Err(e);
             }
         };
-        batch.ack.done();
         if done.new > 0 {
             for (f, deliveries) in log {
                 if deliveries == 0 {
@@ -437,13 +454,9 @@ async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde
         match item {
             Ok(batch) => {
                 shared.health.readable(&name);
-                // A batch that cannot be stored is not acknowledged: the source hands it
-                // over again. Waiting here is what keeps it from being read further.
-                if let Err(e) = shared.enqueue(&name, batch).await {
-                    let full = e.kind() == ErrorKind::Full;
-                    shared.counters.refused();
-                    tracing::error!(source = %name, error = %e.report(), "cannot keep failures; they are read again later");
-                    wait_for_room(full).await;
+                let (commit, ack) = shared.route(&name, batch).await;
+                if keep(&shared, &name, commit).await {
+                    ack.done();
                 }
             }
             Err(e) => {
@@ -459,8 +472,27 @@ async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde
     tracing::info!(source = %name, "the source has ended");
 }
 
-async fn wait_for_room(full: bool) {
-    tokio::time::sleep(Duration::from_secs(if full { 1 } else { 5 })).await;
+/// How often a batch is tried that cannot be stored though there is room.
+const TRIES: u32 = 12;
+
+/// Stores a batch. While there is no room it waits for some, which is what keeps the
+/// source from being read further. False if it cannot be stored: it is not acknowledged
+/// then, and the source hands it over again.
+async fn keep(shared: &Shared, source: &str, commit: EnqueueBatch) -> bool {
+    let mut tries = 0;
+    loop {
+        let Err(e) = shared.commit(commit.clone()).await else {
+            return true;
+        };
+        let is_full = e.kind() == ErrorKind::Full;
+        tries += u32::from(!is_full);
+        shared.counters.refused();
+        tracing::error!(source, error = %e.report(), "cannot keep failures; the source waits");
+        tokio::time::sleep(Duration::from_secs(if is_full { 1 } else { 5 })).await;
+        if !e.is_retryable() || tries >= TRIES {
+            return false;
+        }
+    }
 }
 
 /// Resolves at the next change; never, if nobody is left to tell of one.

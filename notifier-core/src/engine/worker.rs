@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -18,9 +19,9 @@ use super::{
     took_too_long,
 };
 use crate::{
-    Attempt, Capability, Checkpoint, DEFAULT_INSTANCE, Delivery, Destination, Error, ErrorKind,
-    Lease, LeaseRequest, Next, Outbox, Outcome, Receipt, Reconciled, Report, ReportOptions,
-    Reporter, Result, Retry, Scope, Settings, Settlement, Verdict,
+    Attempt, Capability, Checkpoint, Delivery, DeliveryFilter, DeliveryState, Destination, Error,
+    ErrorKind, Lease, LeaseRequest, NewDelivery, Next, Outbox, Outcome, Receipt, Reconciled,
+    Report, ReportOptions, Reporter, Result, Retry, Scope, Settings, Settlement, Verdict,
     clock::{add, until},
     lock,
     policy::MAX_AGE,
@@ -30,9 +31,9 @@ use crate::{
 /// How long to sleep without looking at the outbox, for one that other processes use as well.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
-/// How much longer than an attempt a lease lasts: one that is never settled is a fault
-/// of the program, and none must run out while the outbox cannot be written to.
-const LEASE_SLACK: Duration = Duration::from_secs(3600);
+/// When leases run out: never while the process lives that holds them, however long its
+/// outbox cannot be written to. Those of one that died are taken back at the next start.
+const NEVER: Timestamp = Timestamp::MAX;
 
 /// How many destinations' lanes are remembered.
 const MOST_LANES: usize = 10_000;
@@ -110,14 +111,16 @@ impl Drop for Seat {
 async fn work(seat: Seat, mut phase: watch::Receiver<Phase>) {
     let shared = &seat.shared;
     let mut running: JoinSet<(Lease, Settlement)> = JoinSet::new();
-    let mut lane = seat.lane();
+    let Some(mut lane) = seat.lane().await else {
+        return;
+    };
     loop {
         if *phase.borrow() == Phase::Finish {
             break;
         }
         let room = usize::saturating_sub(lane.concurrency, running.len());
         for lease in seat.lease(lane, room).await {
-            lane = seat.learn(&lease);
+            lane = seat.learn(&lease.delivery);
             running.spawn(attempt(Arc::clone(shared), lease));
         }
         if running.is_empty() {
@@ -136,16 +139,18 @@ async fn work(seat: Seat, mut phase: watch::Receiver<Phase>) {
                 );
                 // What could not be noted is noted before anything else is sent here.
                 if let Err(e) = noted {
-                    for unused in &next {
-                        // One that is not given back counts as tried; nothing else can be done.
-                        let _ = shared.outbox.release(unused).await;
-                    }
                     note_later(shared, &lease, &settlement, e).await;
+                    for unused in &next {
+                        if let Err(e) = shared.outbox.release(unused).await {
+                            let id = &unused.delivery.id;
+                            tracing::error!(delivery = %id, error = %e.report(), "cannot give back a delivery; it is sent after the next start");
+                        }
+                    }
                     continue;
                 }
                 tell(shared, &lease, &settlement);
                 for lease in next {
-                    lane = seat.learn(&lease);
+                    lane = seat.learn(&lease.delivery);
                     running.spawn(attempt(Arc::clone(shared), lease));
                 }
             }
@@ -163,25 +168,28 @@ async fn work(seat: Seat, mut phase: watch::Receiver<Phase>) {
 }
 
 impl Seat {
-    /// How the destination is sent to: as the last delivery to it was, or as its
-    /// reporter is by default.
-    fn lane(&self) -> Lane {
+    /// How the destination is sent to: as the last delivery to it was, or as the first that
+    /// waits is. `None` if nothing does.
+    async fn lane(&self) -> Option<Lane> {
         let known = lock(&self.shared.lanes).get(&self.destination).copied();
-        known.unwrap_or_else(|| {
-            let reporter = self
-                .destination
-                .as_str()
-                .split(':')
-                .next()
-                .unwrap_or_default();
-            let mut lane = self.shared.router.lane(reporter, DEFAULT_INSTANCE);
-            lane.concurrency = 1;
-            lane
-        })
+        if known.is_some() {
+            return known;
+        }
+        let mut first = DeliveryFilter::state(DeliveryState::Pending);
+        first.destination = Some(self.destination.clone());
+        first.limit = 1;
+        match self.shared.outbox.inspect(&first).await {
+            Ok(found) => found.first().map(|view| self.learn(&view.delivery)),
+            Err(e) => {
+                self.shared.outbox_failed(&e);
+                tracing::error!(destination = %self.destination, error = %e.report(), "cannot read the outbox");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                None
+            }
+        }
     }
 
-    fn learn(&self, lease: &Lease) -> Lane {
-        let d = &lease.delivery;
+    fn learn(&self, d: &NewDelivery) -> Lane {
         let lane = self.shared.router.lane(&d.reporter, &d.instance);
         let mut lanes = lock(&self.shared.lanes);
         // Labels may name any number of destinations; a lane is found again when it is needed.
@@ -198,8 +206,7 @@ impl Seat {
         }
         let shared = &self.shared;
         let now = shared.clock.now();
-        let expires = add(now, shared.timing.attempt + LEASE_SLACK);
-        let request = LeaseRequest::new(room, now, expires).with_rate(lane.rate);
+        let request = LeaseRequest::new(room, now, NEVER).with_rate(lane.rate);
         match shared.outbox.lease(&self.destination, request).await {
             Ok(leased) => leased,
             Err(e) => {
@@ -377,7 +384,8 @@ fn judge(
             .collect();
     }
     let backoff = &shared.timing.backoff;
-    let sign = match &next {
+    // What an attempt shows of the destination does not depend on what becomes of the message.
+    let sign = match &receipt.next() {
         Next::Done => Sign::Works {
             again: lease.attempts > 0,
         },

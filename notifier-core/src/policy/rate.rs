@@ -87,10 +87,10 @@ impl Rate {
         let every = self.every();
         let all = every.saturating_mul(self.burst);
         // One further ahead than there can be was made by a clock that was set since.
-        let mut at = state
-            .filter(|at| *at <= add(now, all))
-            .unwrap_or(now)
-            .max(now);
+        let mut at = state.unwrap_or(now).clamp(now, add(now, all));
+        if state.is_some_and(|stored| stored > at) {
+            *state = Some(at);
+        }
         let mut granted = 0;
         while granted < wanted && until(now, add(at, every)) <= all {
             at = add(at, every);
@@ -105,13 +105,8 @@ impl Rate {
     /// When the next one may go.
     pub fn next(&self, state: Option<Timestamp>, now: Timestamp) -> Timestamp {
         let (every, all) = (self.every(), self.every().saturating_mul(self.burst));
-        match state {
-            Some(at) if at <= add(now, all) => {
-                let wait = until(now, add(at, every)).saturating_sub(all);
-                add(now, wait)
-            }
-            _ => now,
-        }
+        let at = state.unwrap_or(now).clamp(now, add(now, all));
+        add(now, until(now, add(at, every)).saturating_sub(all))
     }
 
     /// The option that every reporter with a service behind it declares.
@@ -237,7 +232,8 @@ mod tests {
         let rate: Rate = "1/m".parse().unwrap();
         let mut state = None;
         assert_eq!(rate.take(&mut state, at(86_400_000), 100), 20);
-        assert_eq!(rate.next(state, at(0)), at(0));
-        assert_eq!(rate.take(&mut state, at(0), 1), 1);
+        assert_eq!(rate.next(state, at(0)), at(60_000));
+        assert_eq!(rate.take(&mut state, at(0), 5), 0);
+        assert_eq!(rate.take(&mut state, at(60_000), 5), 1);
     }
 }
