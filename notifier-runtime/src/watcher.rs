@@ -64,7 +64,7 @@ pub const WATCHER_OPTIONS: &[OptionSpec] = &[
         .kind(OptionKind::Duration)
         .env("NOTIFIER_RETRY_MAX_AGE")
         .default("72h"),
-    OptionSpec::new("retry.max-interval", "the longest wait between two attempts; waits begin at 1s and double")
+    OptionSpec::new("retry.max-interval", "the longest wait that is chosen for a message by itself; waits begin at 1s and double. In an outage one message is tried at least each minute, and the others wait for it")
         .kind(OptionKind::Duration)
         .env("NOTIFIER_RETRY_MAX_INTERVAL")
         .default("5m"),
@@ -123,8 +123,6 @@ pub struct WatcherSettings {
     pub uploader: String,
     /// The file the settings came from.
     pub config: Option<PathBuf>,
-    /// Whether failures that are there at the first start are reported.
-    pub report_backlog: bool,
     /// Where messages wait.
     pub outbox: OutboxSettings,
     /// After this, what does not arrive is given up.
@@ -173,7 +171,6 @@ impl WatcherSettings {
             reporters,
             uploader: p.text("uploader").to_owned(),
             config: p.get("config").map(PathBuf::from),
-            report_backlog: p.text("backlog") == "report",
             outbox: OutboxSettings::choose(
                 p.get("outbox"),
                 p.get("state-dir").map(Path::new),

@@ -26,13 +26,15 @@ use crate::{
 /// What a child is to do; not set otherwise.
 const ROLE: &str = "OUTBOX_BENCH_ROLE";
 /// Failures in a batch while the file is filled, and later.
-const BATCHES: [i64; 2] = [5000, 500];
+const BATCHES: [i64; 2] = [5000, 1000];
+/// As many rows as there are.
+const MOST: i64 = 1_000_000;
 /// More than a backlog may take of memory.
 const MEMORY: u64 = 64 << 20;
 
 /// Fills an outbox, opens it, and looks at it.
 pub(crate) fn measure(extent: Extent, folder: &Path, table: &mut Table) {
-    let rows: i64 = extent.pick(1_000_000, 1_000_000, 2000);
+    let rows: i64 = extent.pick(MOST, MOST, 2000);
     let path = folder.join("large.db");
     say(&format!("\n{rows} rows are written"));
     fill(&path, rows);
@@ -98,14 +100,16 @@ fn story(path: &Path, rows: i64, extent: Extent) -> Duration {
 fn in_order(number: i64) -> NewReport {
     let mut report = report(number);
     if let Subject::Failure(record) = &mut report.subject {
-        Arc::make_mut(record).key = FailureKey::new(format!("{number:032x}"));
+        Arc::make_mut(record).key = FailureKey::new(id(number).as_str());
     }
     report.deliveries[0].id = id(number);
     report
 }
 
+/// In order, and over the whole range: those that come later lie between them.
 fn id(number: i64) -> DeliveryId {
-    DeliveryId::new(format!("{number:032x}"))
+    let step = u128::MAX / u128::from(MOST.unsigned_abs());
+    DeliveryId::new(format!("{:032x}", u128::from(number.unsigned_abs()) * step))
 }
 
 fn fill(path: &Path, rows: i64) {

@@ -8,9 +8,9 @@ mod large;
 mod load;
 mod table;
 
-use std::{cell::Cell, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
-use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
+use criterion::Criterion;
 use load::Load;
 
 use crate::{bare::Bare, table::Table};
@@ -72,8 +72,8 @@ fn main() -> ExitCode {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
 
     let mut table = Table::new(extent);
-    enqueue(&mut criterion, &mut table, folder.path());
-    send(&mut criterion, &mut table, folder.path());
+    enqueue(folder.path()).measure(extent, &mut criterion, &mut table);
+    send(folder.path()).measure(extent, &mut criterion, &mut table);
     criterion.final_summary();
     large::measure(extent, folder.path(), &mut table);
     say(&table.to_string());
@@ -85,25 +85,49 @@ pub(crate) fn say(what: &str) {
     println!("{what}");
 }
 
-/// Measures one thing, and answers how long it took for one of what it is done for.
-fn each(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    name: &str,
-    mut run: impl FnMut(u64) -> Duration,
-) -> Duration {
-    let sum = Cell::new((Duration::ZERO, 0));
-    group.bench_function(name, |b| {
-        b.iter_custom(|count| {
-            // At least what is asked for at once.
-            let whole = count.max(PRODUCERS.unsigned_abs());
-            let took = run(whole);
-            let (time, done) = sum.get();
-            sum.set((time + took, done + whole));
-            took.mul_f64(fraction(count, whole))
-        });
-    });
-    let (time, done) = sum.get();
-    time.mul_f64(fraction(1, done.max(1)))
+/// One thing done in three ways. Each answers how long so many took.
+struct Ways<'a> {
+    name: &'static str,
+    ways: [Way<'a>; 3],
+}
+
+type Way<'a> = Box<dyn FnMut(u64) -> Duration + 'a>;
+
+/// What the three are called.
+const WAYS: [&str; 3] = [
+    "outbox",
+    "SQLite, a commit each",
+    "SQLite, commits in groups",
+];
+
+impl Ways<'_> {
+    fn measure(mut self, extent: Extent, criterion: &mut Criterion, table: &mut Table) {
+        let least = PRODUCERS.unsigned_abs();
+        let mut group = criterion.benchmark_group(self.name);
+        for (name, way) in WAYS.iter().zip(&mut self.ways) {
+            group.bench_function(*name, |b| {
+                b.iter_custom(|count| {
+                    // At least what is asked for at once.
+                    let whole = count.max(least);
+                    way(whole).mul_f64(fraction(count, whole))
+                });
+            });
+        }
+        group.finish();
+
+        // For the ratios in turn: what else the disk has to do changes from second to second.
+        let counts = extent.pick([32, 4, 32], [32, 4, 32], [1, 1, 1]);
+        let rounds: Vec<[Duration; 3]> = (0..extent.pick(41, 15, 1))
+            .map(|_| {
+                let mut took = [Duration::ZERO; 3];
+                for ((took, way), n) in took.iter_mut().zip(&mut self.ways).zip(counts) {
+                    *took = way(n * least).mul_f64(fraction(1, n * least));
+                }
+                took
+            })
+            .collect();
+        table.ratios(self.name, &rounds);
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -111,50 +135,44 @@ fn fraction(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-fn enqueue(criterion: &mut Criterion, table: &mut Table, folder: &std::path::Path) {
-    let mut group = criterion.benchmark_group("durable enqueue, 64 producers");
-    let body = load::body();
+fn enqueue(folder: &Path) -> Ways<'static> {
     let load = Load::new(&folder.join("enqueue.db"));
-    let ours = each(&mut group, "outbox", |count| load.enqueue(count));
-    drop(load);
-
-    let mut bare = Some(Bare::new(&folder.join("enqueue-each.db")));
-    let alone = each(&mut group, "SQLite, a commit each", |count| {
-        let (again, took) = bare
-            .take()
-            .expect("it comes back")
-            .enqueue_each(&body, count);
-        bare = Some(again);
-        took
-    });
-    let mut bare = Some(Bare::new(&folder.join("enqueue-grouped.db")));
-    let grouped = each(&mut group, "SQLite, commits in groups", |count| {
-        let (again, took) = bare
-            .take()
-            .expect("it comes back")
-            .enqueue_grouped(&body, count);
-        bare = Some(again);
-        took
-    });
-    group.finish();
-    table.ratios("durable enqueue, 64 producers", ours, alone, grouped);
+    let bare = |name: &str| Some(Bare::new(&folder.join(name)));
+    let (mut alone, mut grouped) = (bare("enqueue-each.db"), bare("enqueue-grouped.db"));
+    let body = load::body();
+    let same = body.clone();
+    Ways {
+        name: "durable enqueue, 64 producers",
+        ways: [
+            Box::new(move |count| load.enqueue(count)),
+            Box::new(move |count| {
+                let bare = alone.take().expect("it comes back");
+                let (bare, took) = bare.enqueue_each(&body, count);
+                alone = Some(bare);
+                took
+            }),
+            Box::new(move |count| {
+                let bare = grouped.take().expect("it comes back");
+                let (bare, took) = bare.enqueue_grouped(&same, count);
+                grouped = Some(bare);
+                took
+            }),
+        ],
+    }
 }
 
-fn send(criterion: &mut Criterion, table: &mut Table, folder: &std::path::Path) {
-    let mut group = criterion.benchmark_group("lease and settle, 64 at a time");
-    let body = load::body();
+fn send(folder: &Path) -> Ways<'static> {
     let load = Load::new(&folder.join("send.db"));
-    let ours = each(&mut group, "outbox", |count| load.send(count));
-    drop(load);
-
-    let bare = Bare::new(&folder.join("send-each.db"));
-    let alone = each(&mut group, "SQLite, a commit each", |count| {
-        bare.send(&body, count, false)
-    });
-    let bare = Bare::new(&folder.join("send-grouped.db"));
-    let grouped = each(&mut group, "SQLite, commits in groups", |count| {
-        bare.send(&body, count, true)
-    });
-    group.finish();
-    table.ratios("lease and settle, 64 at a time", ours, alone, grouped);
+    let alone = Bare::new(&folder.join("send-each.db"));
+    let grouped = Bare::new(&folder.join("send-grouped.db"));
+    let body = load::body();
+    let same = body.clone();
+    Ways {
+        name: "lease and settle, 64 at a time",
+        ways: [
+            Box::new(move |count| load.send(count)),
+            Box::new(move |count| alone.send(&body, count, false)),
+            Box::new(move |count| grouped.send(&same, count, true)),
+        ],
+    }
 }

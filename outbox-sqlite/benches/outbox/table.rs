@@ -40,28 +40,28 @@ impl Table {
         }
     }
 
-    /// What one call takes, beside SQLite alone in two ways.
-    pub(crate) fn ratios(
-        &mut self,
-        name: &str,
-        ours: Duration,
-        alone: Duration,
-        grouped: Duration,
-    ) {
-        let ratio = |other: Duration| {
-            if other.is_zero() {
-                String::new()
-            } else {
-                format!("{:.2}", ours.as_secs_f64() / other.as_secs_f64())
-            }
+    /// What one call takes, beside SQLite alone in two ways: the medians of rounds.
+    pub(crate) fn ratios(&mut self, name: &str, rounds: &[[Duration; 3]]) {
+        let time = |way: usize| {
+            let mut times: Vec<Duration> = rounds.iter().map(|r| r[way]).collect();
+            times.sort_unstable();
+            times.get(times.len() / 2).copied().unwrap_or_default()
+        };
+        let ratio = |way: usize| {
+            let of = |r: &[Duration; 3]| r[0].as_secs_f64() / r[way].as_secs_f64();
+            let mut ratios: Vec<f64> = rounds.iter().map(of).collect();
+            ratios.sort_unstable_by(f64::total_cmp);
+            ratios
+                .get(ratios.len() / 2)
+                .map_or_else(String::new, |r| format!("{r:.2}"))
         };
         self.ratios.push(vec![
             name.to_owned(),
-            shown(ours),
-            shown(alone),
-            ratio(alone),
-            shown(grouped),
-            ratio(grouped),
+            shown(time(0)),
+            shown(time(1)),
+            ratio(1),
+            shown(time(2)),
+            ratio(2),
         ]);
     }
 
