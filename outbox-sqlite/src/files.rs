@@ -3,14 +3,14 @@
 use std::{
     fs::OpenOptions,
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
 use rusqlite::Connection;
 
 use crate::{
-    connection::{beside, private, put},
+    connection::{beside, folder, private, put},
     error::{Fault, files},
 };
 
@@ -100,9 +100,19 @@ pub(crate) fn copy_out(conn: &Connection, to: &Path) -> Result<(), Fault> {
     file.sync_all().map_err(fail)
 }
 
+fn make_folder(path: &Path) -> Result<(), Fault> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder(path))
+        .map_err(|e| Fault::Files(files(path, "put back the outbox", &e)))
+}
+
 /// Gives the outbox its name back: everything that a connection to the removed file sees.
 /// False if another file has got the name meanwhile.
 pub(crate) fn restore(conn: &Connection, path: &Path) -> Result<bool, Fault> {
+    // The folder may be gone with it.
+    make_folder(path)?;
     let copy = beside(path, &format!(".restored-{}", std::process::id()));
     let done = copy_out(conn, &copy).and_then(|()| {
         // What is left of the removed file's log must not be taken for the new one's.

@@ -118,10 +118,27 @@ impl SqliteOutbox {
         T: Send + 'static,
         F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
     {
+        self.ask(f, true).await
+    }
+
+    /// Has a job done whose answer is only of use while this process lives.
+    async fn lend<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.ask(f, false).await
+    }
+
+    async fn ask<T, F>(&self, f: F, is_promise: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
+    {
         self.shared.check()?;
         let room = self.enter().await?;
         let (to, answer) = oneshot::channel();
-        self.send(Message::Job(Box::new(Asked::new(f, to, room))))?;
+        self.send(Message::Job(Box::new(Asked::new(f, is_promise, to, room))))?;
         answer.await.unwrap_or_else(|_| Err(self.ended()))
     }
 
@@ -258,38 +275,38 @@ impl Outbox for SqliteOutbox {
 
     async fn lease_logs(&self, request: LeaseRequest) -> Result<Vec<LogLease>> {
         let claim = self.claim_number()?;
-        self.write(move |w| lease::lease_logs(w, request, claim))
+        self.lend(move |w| lease::lease_logs(w, request, claim))
             .await
     }
 
     async fn settle_logs(&self, lease: &LogLease, logs: Logs) -> Result<()> {
         let lease = lease.clone();
-        self.write(move |w| settle::settle_logs(w, &lease, &logs))
+        self.lend(move |w| settle::settle_logs(w, &lease, &logs))
             .await
     }
 
     async fn lease(&self, destination: &Destination, request: LeaseRequest) -> Result<Vec<Lease>> {
         let claim = self.claim_number()?;
         let destination = destination.clone();
-        self.write(move |w| lease::lease(w, &destination, request, claim))
+        self.lend(move |w| lease::lease(w, &destination, request, claim))
             .await
     }
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<()> {
         let held = settle::Held::of(lease);
-        self.write(move |w| settle::settle(w, &held, settlement))
+        self.lend(move |w| settle::settle(w, &held, settlement))
             .await
     }
 
     async fn save_progress(&self, lease: &Lease, progress: serde_json::Value) -> Result<()> {
         let held = settle::Held::of(lease);
-        self.write(move |w| settle::save_progress(w, &held, &progress))
+        self.lend(move |w| settle::save_progress(w, &held, &progress))
             .await
     }
 
     async fn release(&self, lease: &Lease) -> Result<()> {
         let held = settle::Held::of(lease);
-        self.write(move |w| settle::release(w, &held)).await
+        self.lend(move |w| settle::release(w, &held)).await
     }
 
     async fn pending(&self) -> Result<Vec<(Destination, Timestamp)>> {

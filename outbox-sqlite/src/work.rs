@@ -52,11 +52,31 @@ pub(crate) enum Ran {
 pub(crate) trait Job: Send {
     fn run(&mut self, work: &mut Work<'_>, path: &Path) -> Ran;
     /// Answers after the commit, with what went wrong with that.
-    fn answer(self: Box<Self>, trouble: Option<&Trouble>);
+    fn answer(self: Box<Self>, trouble: Option<&Failed>);
+}
+
+/// What went wrong with a commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    pub(crate) trouble: Trouble,
+    /// It was made, but the files have lost their names: it outlives only the process.
+    pub(crate) is_made: bool,
+}
+
+impl Failed {
+    pub(crate) fn before(trouble: Trouble) -> Self {
+        Self {
+            trouble,
+            is_made: false,
+        }
+    }
 }
 
 /// A job and who waits for it.
 pub(crate) struct Asked<T, F> {
+    /// Its answer promises that it outlives the process. What is only of use while the
+    /// process lives, a lease and what comes of it, counts as soon as it is made.
+    is_promise: bool,
     f: Option<F>,
     out: Option<Result<T>>,
     to: oneshot::Sender<Result<T>>,
@@ -64,8 +84,14 @@ pub(crate) struct Asked<T, F> {
 }
 
 impl<T, F> Asked<T, F> {
-    pub(crate) fn new(f: F, to: oneshot::Sender<Result<T>>, room: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(
+        f: F,
+        is_promise: bool,
+        to: oneshot::Sender<Result<T>>,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
+            is_promise,
             f: Some(f),
             out: None,
             to,
@@ -94,9 +120,10 @@ where
         ran
     }
 
-    fn answer(self: Box<Self>, trouble: Option<&Trouble>) {
+    fn answer(self: Box<Self>, trouble: Option<&Failed>) {
+        let trouble = trouble.filter(|failed| self.is_promise || !failed.is_made);
         let out = match (trouble, self.out) {
-            (Some(t), _) => Err(t.error()),
+            (Some(failed), _) => Err(failed.trouble.error()),
             (None, Some(out)) => out,
             (None, None) => Err(Error::internal("a job of the outbox did not run")),
         };

@@ -15,7 +15,7 @@ use crate::{
     error::{Fault, Trouble, files},
     files::{Files, Names, copy_out, restore},
     shared::{Shared, lock},
-    work::{Job, Memory, Ran, Work, guarded},
+    work::{Failed, Job, Memory, Ran, Work, guarded},
 };
 
 /// The most jobs in one commit.
@@ -101,7 +101,7 @@ impl Writer {
 
     fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let done = match self.shared.broken() {
-            Some(t) => Err(t.clone()),
+            Some(t) => Err(Failed::before(t.clone())),
             None => self.commit(&mut jobs),
         };
         let trouble = match done {
@@ -111,13 +111,17 @@ impl Writer {
                 }
                 None
             }
-            Err(t) => {
-                if t.is_final {
-                    self.shared.break_with(&t);
+            Err(failed) => {
+                if failed.trouble.is_final {
+                    self.shared.break_with(&failed.trouble);
+                }
+                if failed.is_made {
+                    tracing::warn!(error = %failed.trouble.error().report(), "the outbox is in danger");
+                    self.shared.changed();
                 }
                 // What it remembers may have been written by what was rolled back.
                 self.memory = Memory::default();
-                Some(t)
+                Some(failed)
             }
         };
         for job in jobs {
@@ -126,7 +130,17 @@ impl Writer {
     }
 
     /// Does the jobs in one commit. True if there may be something new to lease.
-    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<bool, Trouble> {
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<bool, Failed> {
+        let changed = self.made(jobs).map_err(Failed::before)?;
+        self.keep_names().map_err(|trouble| Failed {
+            trouble,
+            is_made: true,
+        })?;
+        Ok(changed)
+    }
+
+    /// Makes the commit, wherever the files' names lead.
+    fn made(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<bool, Trouble> {
         self.reopen_if_closed()?;
         let Self {
             shared,
@@ -163,7 +177,6 @@ impl Writer {
             }
             return Err(trouble);
         }
-        self.keep_names()?;
         Ok(changed)
     }
 

@@ -168,7 +168,21 @@ async fn a_file_that_is_removed_while_nothing_happens_is_put_back_too() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_removed_is_an_error_until_it_is_there_again() {
+async fn a_folder_that_is_removed_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state").join("o.sqlite");
+    fs::create_dir(dir.path().join("state")).unwrap();
+    let o = SqliteOutbox::open(&path, SqliteOptions::default()).unwrap();
+    o.enqueue(batch(0, [report(1, "ops")])).await.unwrap();
+    fs::remove_dir_all(dir.path().join("state")).unwrap();
+    o.enqueue(batch(0, [report(2, "ops")])).await.unwrap();
+    drop(o);
+    let o = SqliteOutbox::open_existing(&path, SqliteOptions::default()).unwrap();
+    assert_eq!(deliver(&o, "ops", 1).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_again_is_an_error_until_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("state");
     fs::create_dir(&folder).unwrap();
@@ -176,6 +190,7 @@ async fn a_folder_that_is_removed_is_an_error_until_it_is_there_again() {
     let o = SqliteOutbox::open(&path, SqliteOptions::default()).unwrap();
     o.enqueue(batch(0, [report(1, "ops")])).await.unwrap();
     fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "in its way").unwrap();
     let e = o.enqueue(batch(0, [report(2, "ops")])).await.unwrap_err();
     assert!(e.is_retryable() && e.kind() == ErrorKind::Io, "{e:?}");
     assert!(
@@ -183,7 +198,7 @@ async fn a_folder_that_is_removed_is_an_error_until_it_is_there_again() {
             .ends_with("was removed, and cannot be put back yet"),
         "{e}"
     );
-    fs::create_dir(&folder).unwrap();
+    fs::remove_file(&folder).unwrap();
     // What came of the one that was refused is not known: wholly or not at all.
     o.enqueue(batch(0, [report(2, "ops"), report(3, "ops")]))
         .await

@@ -157,6 +157,13 @@ impl Ledger {
             started: AtomicBool::new(cursor.is_some() || backlog == Backlog::Report),
             ..Handed::default()
         };
+        if cursor.is_some() {
+            tracing::info!(
+                cluster,
+                "going on after a pause: what died meanwhile is told, but for what the master \
+                 has let go of its lists of ended tasks, 1000 of each framework unless it is set otherwise"
+            );
+        }
         let cursor = cursor.map_or_else(Cursor::default, Cursor::read);
         Self {
             cluster: cluster.to_owned(),

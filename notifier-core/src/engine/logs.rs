@@ -65,8 +65,16 @@ async fn settle_one(shared: Arc<Shared>, lease: LogLease) {
         shared.counters.logs_missing();
         tracing::info!(task = %lease.record.id, key = %lease.record.key, why, "the report goes without logs");
     }
-    if let Err(e) = shared.outbox.settle_logs(&lease, logs).await {
-        tracing::error!(task = %lease.record.id, error = %e.report(), "cannot note where the logs are; looked for again later");
+    let mut tries = 0;
+    while let Err(e) = shared.outbox.settle_logs(&lease, logs.clone()).await {
+        shared.outbox_failed(&e);
+        tries += 1;
+        tracing::error!(task = %lease.record.id, error = %e.report(), "cannot note where the logs are");
+        // The lease has run out by then: they are looked for again.
+        if !e.is_retryable() || tries > 30 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn about(
             Subject::Notice(Arc::new(Notice::new(destination.as_str(), text, since)))
         }
         News::Works(since) => {
-            let text = "what was given up can be replayed: notifierctl outbox list --state dead";
+            let text = "what was given up meanwhile, if anything, can be replayed: notifierctl outbox list --state dead";
             Subject::Recovery(Arc::new(Notice::new(destination.as_str(), text, since)))
         }
     };

@@ -408,7 +408,11 @@ fn judge(
     let verdict = match next {
         Next::Done => Verdict::Done,
         Next::Dead if !course.kept || is_too_old => {
-            attempt.outcome = Outcome::Dead;
+            // What is given up may have arrived all the same.
+            attempt.outcome = match receipt.next() {
+                Next::Retry { unknown: true, .. } => Outcome::Unknown,
+                _ => Outcome::Dead,
+            };
             if !why.is_empty() {
                 attempt.detail = format!("{why}; {}", attempt.detail);
             }
