@@ -325,11 +325,13 @@ fn size(n: u64) -> usize {
 }
 
 fn put(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {
-    let end = offset + data.len();
-    if bytes.len() < end {
-        bytes.resize(end, 0);
+    if bytes.len() < offset {
+        bytes.resize(offset, 0);
     }
-    bytes[offset..end].copy_from_slice(data);
+    // What is written over, and what is added.
+    let (over, added) = data.split_at(data.len().min(bytes.len() - offset));
+    bytes[offset..offset + over.len()].copy_from_slice(over);
+    bytes.extend_from_slice(added);
 }
 
 fn apply(log: &Log, at: usize, bytes: &mut Vec<u8>) {

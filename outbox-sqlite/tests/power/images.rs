@@ -26,7 +26,7 @@ const IMAGES: usize = 2000;
 /// How many of a disk that lies.
 const LIES: usize = 30;
 /// How many look at images at once.
-const WORKERS: usize = 2;
+const WORKERS: usize = 4;
 
 /// What the load did and what it was told; the same for all tests here.
 struct Recorded {
