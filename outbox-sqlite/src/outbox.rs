@@ -31,12 +31,15 @@ use crate::{
     replay, schema, settle,
     shared::{Shared, lock},
     view,
-    work::{Asked, Work},
+    work::{Asked, Kind, Work},
     writer::{Message, Writer},
 };
 
 /// The most calls that wait for a thread at a time; more wait before it.
 const WAITING: usize = 1024;
+
+/// A batch with more than this is large.
+const SMALL: usize = 64;
 
 /// An outbox in one SQLite file.
 ///
@@ -118,7 +121,7 @@ impl SqliteOutbox {
         T: Send + 'static,
         F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        self.ask(f, true).await
+        self.ask(f, Kind::Promise).await
     }
 
     /// Has a job done whose answer is only of use while this process lives.
@@ -127,10 +130,10 @@ impl SqliteOutbox {
         T: Send + 'static,
         F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        self.ask(f, false).await
+        self.ask(f, Kind::Loan).await
     }
 
-    async fn ask<T, F>(&self, f: F, is_promise: bool) -> Result<T>
+    async fn ask<T, F>(&self, f: F, kind: Kind) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
@@ -138,7 +141,7 @@ impl SqliteOutbox {
         self.shared.check()?;
         let room = self.enter().await?;
         let (to, answer) = oneshot::channel();
-        self.send(Message::Job(Box::new(Asked::new(f, is_promise, to, room))))?;
+        self.send(Message::Job(Box::new(Asked::new(f, kind, to, room))))?;
         answer.await.unwrap_or_else(|_| Err(self.ended()))
     }
 
@@ -257,7 +260,12 @@ impl fmt::Debug for SqliteOutbox {
 #[async_trait]
 impl Outbox for SqliteOutbox {
     async fn enqueue(&self, batch: EnqueueBatch) -> Result<Enqueued> {
-        self.write(move |w| enqueue::enqueue(w, batch)).await
+        let kind = if batch.reports.len() + batch.seen.len() > SMALL {
+            Kind::Large
+        } else {
+            Kind::Promise
+        };
+        self.ask(move |w| enqueue::enqueue(w, batch), kind).await
     }
 
     async fn cursor(&self, source: &str) -> Result<Option<serde_json::Value>> {

@@ -51,6 +51,9 @@ pub(crate) enum Ran {
 /// A job, whatever it answers.
 pub(crate) trait Job: Send {
     fn run(&mut self, work: &mut Work<'_>, path: &Path) -> Ran;
+    /// It changes many pages. A savepoint keeps what each was before in memory, so it
+    /// has a commit of its own.
+    fn is_large(&self) -> bool;
     /// Answers after the commit, with what went wrong with that.
     fn answer(self: Box<Self>, trouble: Option<&Failed>);
 }
@@ -72,11 +75,23 @@ impl Failed {
     }
 }
 
+/// What kind of thing a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its answer says that it outlives the process.
+    Promise,
+    /// A promise that changes much.
+    Large,
+    /// Of use only while the process lives.
+    Loan,
+}
+
 /// A job and who waits for it.
 pub(crate) struct Asked<T, F> {
     /// Its answer promises that it outlives the process. What is only of use while the
     /// process lives, a lease and what comes of it, counts as soon as it is made.
     is_promise: bool,
+    is_large: bool,
     f: Option<F>,
     out: Option<Result<T>>,
     to: oneshot::Sender<Result<T>>,
@@ -86,12 +101,13 @@ pub(crate) struct Asked<T, F> {
 impl<T, F> Asked<T, F> {
     pub(crate) fn new(
         f: F,
-        is_promise: bool,
+        kind: Kind,
         to: oneshot::Sender<Result<T>>,
         room: OwnedSemaphorePermit,
     ) -> Self {
         Self {
-            is_promise,
+            is_promise: kind != Kind::Loan,
+            is_large: kind == Kind::Large,
             f: Some(f),
             out: None,
             to,
@@ -118,6 +134,10 @@ where
         };
         self.out = Some(out);
         ran
+    }
+
+    fn is_large(&self) -> bool {
+        self.is_large
     }
 
     fn answer(self: Box<Self>, trouble: Option<&Failed>) {

@@ -36,6 +36,8 @@ pub(crate) struct Writer {
     inbox: Receiver<Message>,
     open: Option<Open>,
     memory: Memory,
+    /// What was taken out of the inbox and is to be done next.
+    next: Option<Message>,
 }
 
 /// The connection, and the files it has open.
@@ -56,6 +58,7 @@ impl Writer {
             inbox,
             open,
             memory: Memory::default(),
+            next: None,
         })
     }
 
@@ -66,10 +69,15 @@ impl Writer {
             let mut next = first;
             let alone = loop {
                 match next {
+                    Some(Message::Job(job)) if job.is_large() && !jobs.is_empty() => {
+                        self.next = Some(Message::Job(job));
+                        break None;
+                    }
                     Some(Message::Job(job)) => jobs.push(job),
                     other => break other,
                 }
-                next = if jobs.len() < MOST {
+                let is_full = jobs.len() == MOST || jobs.iter().any(|job| job.is_large());
+                next = if !is_full {
                     self.inbox.try_recv().ok()
                 } else {
                     None
@@ -88,6 +96,9 @@ impl Writer {
 
     /// The next thing to do; `None` inside if that is only the chores.
     fn next(&mut self) -> Option<Option<Message>> {
+        if let Some(next) = self.next.take() {
+            return Some(Some(next));
+        }
         if self.memory.chores.wait() && self.shared.broken().is_none() {
             match self.inbox.try_recv() {
                 Ok(m) => Some(Some(m)),
@@ -159,7 +170,10 @@ impl Writer {
             memory,
             changed: false,
         };
-        let done = all(jobs, &mut work, &shared.path).and_then(|()| {
+        let done = all(jobs, &mut work, &shared.path).and_then(|is_kept| {
+            if !is_kept {
+                return statement(&open.conn, "ROLLBACK").map_err(|e| told(e.into()));
+            }
             // What nobody waits for goes along, a small piece at a time.
             if let Err(fault) = guarded(|| crate::chores::piece(&mut work)) {
                 match fault.judge(&shared.path) {
@@ -260,8 +274,17 @@ impl Open {
     }
 }
 
-fn all(jobs: &mut [Box<dyn Job>], work: &mut Work<'_>, path: &Path) -> Result<(), Trouble> {
+/// Does the jobs, each by itself. False if nothing is to be kept.
+fn all(jobs: &mut [Box<dyn Job>], work: &mut Work<'_>, path: &Path) -> Result<bool, Trouble> {
     let conn = work.conn;
+    if let [job] = jobs {
+        // The transaction is its own: it needs no savepoint.
+        return match job.run(work, path) {
+            Ran::Kept => Ok(true),
+            Ran::Failed(t) if !t.is_internal() || conn.is_autocommit() => Err(t),
+            Ran::Refused | Ran::Failed(_) => Ok(false),
+        };
+    }
     let run = |sql: &str| statement(conn, sql).map_err(|e| Fault::from(e).trouble(path));
     for job in jobs {
         run("SAVEPOINT job")?;
@@ -273,7 +296,7 @@ fn all(jobs: &mut [Box<dyn Job>], work: &mut Work<'_>, path: &Path) -> Result<()
         }
         run("RELEASE job")?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn statement(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
