@@ -414,34 +414,24 @@ impl Report {
                 d.last,
                 hosts(d, line)
             ),
-            Subject::Notice(n) => match n.concern {
-                Concern::Destination => format!(
-                    "Messages to {} do not arrive since {}: {}",
-                    line(&n.destination),
-                    n.since,
-                    line(&n.text)
-                ),
-                Concern::Outbox => format!(
-                    "The outbox of the watcher {} fills up since {}: {}",
-                    line(&n.destination),
-                    n.since,
-                    line(&n.text)
-                ),
-            },
-            Subject::Recovery(n) => match n.concern {
-                Concern::Destination => format!(
-                    "Messages to {} arrive again; they did not since {}: {}",
-                    line(&n.destination),
-                    n.since,
-                    line(&n.text)
-                ),
-                Concern::Outbox => format!(
-                    "The outbox of the watcher {} has room again; it did not since {}: {}",
-                    line(&n.destination),
-                    n.since,
-                    line(&n.text)
-                ),
-            },
+            Subject::Notice(n) => {
+                let what = line(&n.destination);
+                let what = match n.concern {
+                    Concern::Destination => format!("Messages to {what} do not arrive"),
+                    Concern::Outbox => format!("The outbox of the watcher {what} fills up"),
+                };
+                format!("{what} since {}: {}", n.since, line(&n.text))
+            }
+            Subject::Recovery(n) => {
+                let what = line(&n.destination);
+                let what = match n.concern {
+                    Concern::Destination => format!("Messages to {what} arrive again; they"),
+                    Concern::Outbox => {
+                        format!("The outbox of the watcher {what} has room again; it")
+                    }
+                };
+                format!("{what} did not since {}: {}", n.since, line(&n.text))
+            }
         }
     }
 }
