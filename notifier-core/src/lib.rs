@@ -29,7 +29,9 @@ pub use crate::{
     failure::{Failure, FailureKey, FailureRecord},
     filter::FrameworkFilter,
     labels::{DEFAULT_INSTANCE, DEFAULT_NAME, DEFAULT_PREFIX, LabelGrammar, LabelScope},
-    log::{ByteStream, LogLocator, LogStream, Logs, StoredLog},
+    log::{
+        ByteStream, LogLocator, LogPart, LogReader, LogStream, LogTail, Logs, OpenLog, StoredLog,
+    },
     message::{Markup, MessageTemplates, Rendered, render_once},
     options::{
         BackendSettings, OptionGroup, OptionKind, OptionSpec, Origin, Settings, parse_bool,
@@ -50,7 +52,7 @@ pub use crate::{
     },
     silence::{Matcher, Silence},
     source::{Ack, Batch, Source},
-    uploader::{LogContent, NoopUploader, ObjectRef, Uploader},
+    uploader::{LogContent, NoopUploader, ObjectRef, Uploader, UploaderFactory},
 };
 
 /// Locks, also after a panic elsewhere: the data behind our locks is whole between statements.

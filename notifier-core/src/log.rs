@@ -12,6 +12,69 @@ use crate::{FailureRecord, ObjectRef, Result};
 /// A log's bytes, in pieces.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
+/// Which part of a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPart {
+    /// All of it.
+    Whole,
+    /// Its last so many bytes; all of it if it has fewer.
+    Last(u64),
+}
+
+/// A log that was opened.
+#[non_exhaustive]
+pub struct OpenLog {
+    /// How many bytes the whole log had when it was opened, where that is known.
+    pub size: Option<u64>,
+    /// The part that was asked for. A log that is still written to may give more than `size`.
+    pub bytes: ByteStream,
+}
+
+impl OpenLog {
+    /// A log of this size, with the bytes of the part that was asked for.
+    pub fn new(size: Option<u64>, bytes: ByteStream) -> Self {
+        Self { size, bytes }
+    }
+}
+
+impl fmt::Debug for OpenLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenLog")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The end of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogTail {
+    /// Its last bytes.
+    pub bytes: Vec<u8>,
+    /// Whether there is more before them.
+    pub is_cut: bool,
+}
+
+impl LogTail {
+    /// The end of a log, which is cut or is all of it.
+    pub fn new(bytes: impl Into<Vec<u8>>, is_cut: bool) -> Self {
+        Self {
+            bytes: bytes.into(),
+            is_cut,
+        }
+    }
+}
+
+/// Reads the logs of the failure that a report is about, while it is made.
+#[async_trait]
+pub trait LogReader: fmt::Debug + Send + Sync + 'static {
+    /// The last bytes of the log of this name, at most so many. `None`: the failure has no such log.
+    ///
+    /// # Errors
+    /// If it cannot be read now, with a text for people. The report goes without it.
+    async fn tail(&self, name: &str, most: usize) -> Result<Option<LogTail>>;
+}
+
 /// One log of a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -58,11 +121,17 @@ pub trait LogLocator: fmt::Debug + Send + Sync + 'static {
     /// A retryable error is tried again within the engine's time bound.
     async fn locate(&self, failure: &FailureRecord) -> Result<Vec<LogStream>>;
 
-    /// Reads one log, in pieces.
+    /// Reads one log or its end, in pieces.
     ///
     /// # Errors
-    /// If it cannot be read. An answer that is not the log (an error page) is an error.
-    async fn open(&self, failure: &FailureRecord, log: &LogStream) -> Result<ByteStream>;
+    /// If it cannot be read. An answer that is not the log (an error page) is an error, and so is,
+    /// at the end of the stream, one that broke off before its whole length.
+    async fn open(
+        &self,
+        failure: &FailureRecord,
+        log: &LogStream,
+        part: LogPart,
+    ) -> Result<OpenLog>;
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -71,8 +140,13 @@ impl<T: LogLocator + ?Sized> LogLocator for Arc<T> {
     async fn locate(&self, failure: &FailureRecord) -> Result<Vec<LogStream>> {
         (**self).locate(failure).await
     }
-    async fn open(&self, failure: &FailureRecord, log: &LogStream) -> Result<ByteStream> {
-        (**self).open(failure, log).await
+    async fn open(
+        &self,
+        failure: &FailureRecord,
+        log: &LogStream,
+        part: LogPart,
+    ) -> Result<OpenLog> {
+        (**self).open(failure, log, part).await
     }
 }
 

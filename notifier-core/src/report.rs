@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, ErrorKind, FailureKey, FailureRecord, Result, Settings, failure::hash_parts,
-    redact::Redactor,
+    Error, ErrorKind, FailureKey, FailureRecord, LogReader, LogTail, Result, Settings,
+    failure::hash_parts, redact::Redactor,
 };
 
 /// The id of one delivery: the same on every attempt, and sent along wherever the
@@ -324,6 +324,7 @@ pub struct Report {
     subject: Subject,
     links: Links,
     config: Option<Config>,
+    logs: Option<Arc<dyn LogReader>>,
     redactor: Redactor,
     text_redactor: Redactor,
     now: Timestamp,
@@ -342,6 +343,7 @@ impl Report {
             subject,
             links: Links::default(),
             config: None,
+            logs: None,
             redactor: Redactor::default(),
             text_redactor: Redactor::default(),
             now,
@@ -365,6 +367,13 @@ impl Report {
     #[must_use]
     pub fn with_config(mut self, config: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         self.config = Some(Arc::new(config));
+        self
+    }
+
+    /// Adds what reads the logs themselves.
+    #[must_use]
+    pub fn with_logs(mut self, logs: Arc<dyn LogReader>) -> Self {
+        self.logs = Some(logs);
         self
     }
 
@@ -407,6 +416,26 @@ impl Report {
     /// Links to the logs.
     pub fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// The end of the log `stdout` or `stderr`, of at most so many bytes, for reporters that send
+    /// it along. Known secrets of the settings are masked in it. `None`: there is no such log.
+    ///
+    /// # Errors
+    /// If it cannot be read now: send without it, and say so in a
+    /// [warning](crate::Receipt::with_warning).
+    pub async fn log_tail(&self, name: &str, most: usize) -> Result<Option<LogTail>> {
+        let Some(logs) = &self.logs else {
+            return Ok(None);
+        };
+        Ok(logs.tail(name, most).await?.map(|mut tail| {
+            // As text even if it is none, or begins in the middle of a letter.
+            let text = String::from_utf8_lossy(&tail.bytes);
+            if let std::borrow::Cow::Owned(masked) = self.text_redactor.redact(&text) {
+                tail.bytes = masked.into_bytes();
+            }
+            tail
+        }))
     }
 
     /// A label meant for this instance of this reporter, as the template function

@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteStream, FailureRecord, LogStream, Result};
+use crate::{
+    BackendSettings, FailureRecord, LogPart, LogStream, OpenLog, OptionGroup, Result,
+};
 
 /// Where an uploader put a log: its own note, stored once per failure. Never a
 /// signed link, which would die and is a secret.
@@ -16,11 +18,12 @@ pub struct ObjectRef(pub serde_json::Value);
 /// Opens a log for reading, when and if an uploader wants its bytes.
 #[async_trait]
 pub trait LogContent: Send + Sync {
-    /// The log's bytes from the start, in pieces.
+    /// The log's bytes, in pieces. May be called again: for the end of a log that
+    /// turned out too long, or after a fault on the way to the store.
     ///
     /// # Errors
     /// If the log cannot be read at its source.
-    async fn open(&self) -> Result<ByteStream>;
+    async fn open(&self, part: LogPart) -> Result<OpenLog>;
 }
 
 /// Stores logs and makes links to them.
@@ -74,6 +77,19 @@ macro_rules! forward_uploader {
     )*};
 }
 forward_uploader!(Arc<T>, Box<T>);
+
+/// Makes an uploader out of settings: what a binary registers for each backend.
+pub trait UploaderFactory: fmt::Debug + Send + Sync + 'static {
+    /// The options, under the uploader's name.
+    fn options(&self) -> OptionGroup;
+
+    /// Builds the uploader. Everything that can be found wrong without the network is found here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) or [`ErrorKind::Template`](crate::ErrorKind::Template)
+    /// with one line that names the option.
+    fn build(&self, settings: &BackendSettings) -> Result<Arc<dyn Uploader>>;
+}
 
 /// Keeps logs where they are: links lead to the source's own addresses. `-uploader=noop`.
 #[derive(Clone, Copy, Debug, Default)]

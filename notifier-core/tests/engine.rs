@@ -307,7 +307,7 @@ impl LogLocator for Locator {
             LogStream::new("stderr", "http://a/err"),
         ])
     }
-    async fn open(&self, _: &FailureRecord, _: &LogStream) -> Result<ByteStream> {
+    async fn open(&self, _: &FailureRecord, _: &LogStream, _: LogPart) -> Result<OpenLog> {
         Err(Error::internal("not read by the uploader noop"))
     }
 }

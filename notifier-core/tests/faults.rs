@@ -304,7 +304,7 @@ impl LogLocator for Loc {
     async fn locate(&self, _: &FailureRecord) -> Result<Vec<LogStream>> {
         panic!("locator")
     }
-    async fn open(&self, _: &FailureRecord, _: &LogStream) -> Result<ByteStream> {
+    async fn open(&self, _: &FailureRecord, _: &LogStream, _: LogPart) -> Result<OpenLog> {
         panic!()
     }
 }

@@ -80,10 +80,14 @@ pub const WATCHER_OPTIONS: &[OptionSpec] = &[
         .kind(OptionKind::Template)
         .env("NOTIFIER_GROUP_BY")
         .default(GroupBy::DEFAULT),
-    OptionSpec::new("log-timeout", "how long finding and storing a failure's logs may take; the report then goes without them")
+    OptionSpec::new("log-timeout", "how long finding a failure's logs may take, and a standstill while one is stored; the report then goes without")
         .kind(OptionKind::Duration)
         .env("NOTIFIER_LOG_TIMEOUT")
         .default("15s"),
+    OptionSpec::new("upload-timeout", "how long storing a failure's logs may take in all, however fast it goes; the report then goes without")
+        .kind(OptionKind::Duration)
+        .env("NOTIFIER_UPLOAD_TIMEOUT")
+        .default("5m"),
     OptionSpec::new("shutdown-timeout", "after SIGTERM or SIGINT, how long what is in flight may take to finish")
         .kind(OptionKind::Duration)
         .env("NOTIFIER_SHUTDOWN_TIMEOUT")
@@ -137,6 +141,8 @@ pub struct WatcherSettings {
     pub group_interval: Duration,
     /// The time for a failure's logs.
     pub log_timeout: Duration,
+    /// The time for storing a failure's logs in all.
+    pub upload_timeout: Duration,
     /// The time for one request to a service.
     pub request_timeout: Duration,
     /// The time to finish after a signal.
@@ -187,6 +193,7 @@ impl WatcherSettings {
             group_by: p.text("group.by").to_owned(),
             group_interval: p.duration("group.interval").unwrap_or_default(),
             log_timeout: p.duration("log-timeout").unwrap_or_default(),
+            upload_timeout: p.duration("upload-timeout").unwrap_or_default(),
             request_timeout: p.duration("request-timeout").unwrap_or_default(),
             shutdown_timeout: p.duration("shutdown-timeout").unwrap_or_default(),
             listen: p.get("listen").map(str::to_owned),
@@ -202,6 +209,7 @@ impl WatcherSettings {
     pub fn engine(&self) -> Result<EngineBuilder> {
         let mut timing = Timing::default();
         timing.logs = self.log_timeout;
+        timing.upload = self.upload_timeout;
         // The last resort comes behind the bound of a request, whatever that is.
         timing.attempt = timing
             .attempt

@@ -7,9 +7,18 @@ pub use notifier_core::*;
 #[cfg(feature = "file")]
 #[doc(inline)]
 pub use notifier_file as file;
+#[cfg(feature = "hipchat")]
+#[doc(inline)]
+pub use notifier_hipchat as hipchat;
 #[cfg(feature = "http")]
 #[doc(inline)]
 pub use notifier_http as http;
+#[cfg(feature = "jira")]
+#[doc(inline)]
+pub use notifier_jira as jira;
+#[cfg(feature = "sentry")]
+#[doc(inline)]
+pub use notifier_sentry as sentry;
 #[cfg(feature = "slack")]
 #[doc(inline)]
 pub use notifier_slack as slack;
@@ -22,3 +31,6 @@ pub use outbox_sqlite as sqlite;
 #[cfg(feature = "mesos")]
 #[doc(inline)]
 pub use source_mesos as mesos;
+#[cfg(feature = "s3")]
+#[doc(inline)]
+pub use uploader_s3 as s3;

@@ -125,7 +125,10 @@ async fn survives(api: Api, version: MesosVersion) {
         "{missing:?} of {died}; {:?}",
         audience.errors()
     );
-    assert!(cluster.streams().most_open <= 1, "{:?}", cluster.streams());
+    // One that was left counts until the master sees it: a next one may be open by then,
+    // but none stays.
+    let streams = cluster.streams();
+    assert!(streams.open <= 1 && streams.most_open <= 2, "{streams:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,8 @@ const SCENARIOS: &[&str] = &["slack-file", "filters", "dogfood"];
 /// Runs everything. Skipped tests are named and counted at the end.
 pub(crate) fn all(may_install: bool) -> Result {
     let started = Instant::now();
-    let mut skipped = peers::install(may_install)?;
+    let peers = peers::install(may_install);
+    let mut skipped = peers.missing;
     let mut passed = 0;
 
     tables::all(true)?;
@@ -30,9 +31,11 @@ pub(crate) fn all(may_install: bool) -> Result {
         "--workspace",
         "--all-features",
         "--locked",
+        "--no-fail-fast",
         "--",
         "--show-output",
     ]);
+    tests.envs(peers.env);
     passed += libtest(tests, &mut skipped)?;
     passed += emulator(&mut skipped)?;
 

@@ -22,8 +22,10 @@ use crate::{
 pub struct Timing {
     /// One attempt to send, as a last resort over the reporter's own time-outs. 60 s by default.
     pub attempt: Duration,
-    /// Finding a failure's logs and storing them; after it the report goes without. 15 s by default.
+    /// Finding a failure's logs, and a standstill while one is stored; after it the report goes without. 15 s by default.
     pub logs: Duration,
+    /// Finding and storing a failure's logs in all, however fast it goes. 5 min by default.
+    pub upload: Duration,
     /// Finishing what is in flight at the end. 8 s by default.
     pub drain: Duration,
     /// After this, what does not arrive is given up. 72 h by default.
@@ -39,6 +41,7 @@ impl Default for Timing {
         Self {
             attempt: Duration::from_secs(60),
             logs: Duration::from_secs(15),
+            upload: Duration::from_secs(300),
             drain: Duration::from_secs(8),
             max_age: Duration::from_secs(72 * 3600),
             backoff: Backoff::default(),

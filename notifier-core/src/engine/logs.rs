@@ -1,15 +1,19 @@
 //! Finds and stores each failure's logs, once, before its deliveries.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
-use tokio::{sync::watch, task::JoinSet};
+use futures_util::{FutureExt, StreamExt};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{Phase, Shared, changed, human};
 use crate::{
-    ByteStream, FailureRecord, LeaseRequest, Links, LogContent, LogLease, LogLocator, LogStream,
-    Logs, ObjectRef, Result, StoredLog, clock::add,
+    FailureRecord, LeaseRequest, Links, LogContent, LogLease, LogLocator, LogPart, LogReader,
+    LogStream, LogTail, Logs, ObjectRef, OpenLog, Result, StoredLog, Subject, clock::add, lock,
 };
 
 /// How many failures' logs are looked for at once.
@@ -17,6 +21,9 @@ const AT_ONCE: usize = 512;
 
 /// How long making links for a report may take: signing is no matter of a network.
 const LINKS: Duration = Duration::from_secs(10);
+
+/// How long reading the end of a log for a report may take.
+const TAIL: Duration = Duration::from_secs(10);
 
 /// Settles logs until told to stop.
 pub(super) async fn settle(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
@@ -26,7 +33,8 @@ pub(super) async fn settle(shared: Arc<Shared>, mut phase: watch::Receiver<Phase
         changes.mark_unchanged();
         while running.try_join_next().is_some() {}
         let now = shared.clock.now();
-        let until = add(now, shared.timing.logs + Duration::from_secs(30));
+        let most = shared.timing.logs.saturating_add(shared.timing.upload);
+        let until = add(now, most.saturating_add(Duration::from_secs(30)));
         let room = AT_ONCE - running.len();
         let leased = if room == 0 {
             Vec::new()
@@ -79,7 +87,7 @@ async fn settle_one(shared: Arc<Shared>, lease: LogLease) {
 }
 
 async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
-    let deadline = tokio::time::Instant::now() + shared.timing.logs;
+    let deadline = Instant::now() + shared.timing.logs;
     let locator = shared.locators.get(&failure.source);
     let streams = if !failure.log_streams.is_empty() {
         failure.log_streams.clone()
@@ -99,12 +107,14 @@ async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
         // A source without logs: nothing is missing.
         return Logs::default();
     };
+    let deadline = Instant::now() + shared.timing.upload;
     let mut stored = Vec::with_capacity(streams.len());
     for stream in streams {
         let content = Content {
             locator,
             failure,
             stream: &stream,
+            moved: Arc::new(Mutex::new(Instant::now())),
         };
         let upload = shared.uploader.upload(failure, &stream, &content);
         let upload = AssertUnwindSafe(upload).catch_unwind();
@@ -113,17 +123,23 @@ async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
                 .await
                 .unwrap_or_else(|_| Err(crate::Error::internal("the uploader panicked")))
         };
-        match tokio::time::timeout_at(deadline, upload).await {
-            Ok(Ok(object)) => stored.push(StoredLog::stored(stream, object)),
-            Ok(Err(e)) => {
+        let moved = Arc::clone(&content.moved);
+        let outcome = tokio::select! {
+            outcome = upload => outcome.map_err(|e| {
                 tracing::warn!(task = %failure.id, log = %stream.name, error = %e.report(), "the log is not stored");
-                stored.push(StoredLog::left(stream, e.to_string()));
+                e.to_string()
+            }),
+            () = standstill(&moved, shared.timing.logs) => {
+                Err(format!("no progress within {}", human(shared.timing.logs)))
             }
-            Err(_) => stored.push(StoredLog::left(
-                stream,
-                format!("not stored within {}", human(shared.timing.logs)),
-            )),
-        }
+            () = tokio::time::sleep_until(deadline) => {
+                Err(format!("not stored within {}", human(shared.timing.upload)))
+            }
+        };
+        stored.push(match outcome {
+            Ok(object) => StoredLog::stored(stream, object),
+            Err(why) => StoredLog::left(stream, why),
+        });
     }
     Logs::found(stored)
 }
@@ -149,17 +165,103 @@ struct Content<'a> {
     locator: Option<&'a Arc<dyn LogLocator>>,
     failure: &'a FailureRecord,
     stream: &'a LogStream,
+    /// When the store last took a piece.
+    moved: Arc<Mutex<Instant>>,
 }
 
 #[async_trait]
 impl LogContent for Content<'_> {
-    async fn open(&self) -> Result<ByteStream> {
-        match self.locator {
-            Some(locator) => locator.open(self.failure, self.stream).await,
-            None => Err(crate::Error::config(format!(
-                "nothing reads the logs of the source {:?}",
-                self.failure.source
+    async fn open(&self, part: LogPart) -> Result<OpenLog> {
+        let mut log = open(self.locator, self.failure, self.stream, part).await?;
+        let moved = Arc::clone(&self.moved);
+        *lock(&moved) = Instant::now();
+        log.bytes = log
+            .bytes
+            .inspect(move |_| *lock(&moved) = Instant::now())
+            .boxed();
+        Ok(log)
+    }
+}
+
+async fn open(
+    locator: Option<&Arc<dyn LogLocator>>,
+    failure: &FailureRecord,
+    stream: &LogStream,
+    part: LogPart,
+) -> Result<OpenLog> {
+    match locator {
+        Some(locator) => locator.open(failure, stream, part).await,
+        None => Err(crate::Error::config(format!(
+            "nothing reads the logs of the source {:?}",
+            failure.source
+        ))),
+    }
+}
+
+/// Ends when nothing has moved for so long.
+async fn standstill(moved: &Mutex<Instant>, most: Duration) {
+    loop {
+        let until = *lock(moved) + most;
+        if until <= Instant::now() {
+            return;
+        }
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+/// The logs of a failure that reports are made of.
+#[derive(Debug)]
+pub(super) struct Reader {
+    locator: Option<Arc<dyn LogLocator>>,
+    failure: Arc<FailureRecord>,
+    streams: Vec<LogStream>,
+}
+
+impl Reader {
+    /// Of one failure; a digest's example may be days old and has no logs.
+    pub(super) fn new(shared: &Shared, subject: &Subject, logs: &Logs) -> Option<Self> {
+        let Subject::Failure(failure) = subject else {
+            return None;
+        };
+        Some(Self {
+            locator: shared.locators.get(&failure.source).cloned(),
+            failure: Arc::clone(failure),
+            streams: logs.streams.iter().map(|s| s.stream.clone()).collect(),
+        })
+    }
+}
+
+#[async_trait]
+impl LogReader for Reader {
+    async fn tail(&self, name: &str, most: usize) -> Result<Option<LogTail>> {
+        let Some(stream) = self.streams.iter().find(|s| s.name == name) else {
+            return Ok(None);
+        };
+        let read = async {
+            // One more byte tells whether there is more.
+            let part = LogPart::Last(most as u64 + 1);
+            let mut log = open(self.locator.as_ref(), &self.failure, stream, part).await?;
+            let mut bytes = Vec::new();
+            let mut is_cut = false;
+            while let Some(piece) = log.bytes.next().await {
+                bytes.extend_from_slice(&piece?);
+                // What grows while it is read, or is longer than asked for.
+                if bytes.len() > most {
+                    is_cut = true;
+                    bytes.drain(..bytes.len() - most);
+                }
+            }
+            Ok(Some(LogTail { bytes, is_cut }))
+        };
+        match tokio::time::timeout(TAIL, AssertUnwindSafe(read).catch_unwind()).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(crate::Error::internal(format!(
+                "reading {name} failed by a fault of the program"
             ))),
+            Err(_) => Err(crate::Error::new(
+                crate::ErrorKind::Timeout,
+                format!("{name} not read within {}", human(TAIL)),
+            )),
         }
     }
 }

@@ -257,12 +257,15 @@ async fn attempt(shared: Arc<Shared>, lease: Lease) -> (Lease, Settlement) {
         let settlement = judge(&shared, &lease, receipt, started, &limits, &redactor);
         return (lease, settlement);
     };
-    let report = Report::new(lease.subject.clone())
+    let mut report = Report::new(lease.subject.clone())
         .with_links(logs::links(&shared, &lease.logs).await)
         .with_config(shared.router.config(&lease.delivery, &lease.subject))
         .with_redactors(redactor.clone(), shared.redactor.clone())
         .with_now(shared.clock.now())
         .with_zone(shared.zone.clone());
+    if let Some(reader) = logs::Reader::new(&shared, &lease.subject, &lease.logs) {
+        report = report.with_logs(Arc::new(reader));
+    }
     let saver = Saver {
         outbox: shared.outbox.as_ref(),
         lease: &lease,

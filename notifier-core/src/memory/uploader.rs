@@ -3,7 +3,9 @@ use std::{collections::BTreeMap, sync::Mutex};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 
-use crate::{Error, FailureRecord, LogContent, LogStream, ObjectRef, Result, Uploader, lock};
+use crate::{
+    Error, FailureRecord, LogContent, LogPart, LogStream, ObjectRef, Result, Uploader, lock,
+};
 
 /// An uploader that keeps logs in memory, at most [`MemoryUploader::LIMIT`] bytes of each.
 #[derive(Debug, Default)]
@@ -39,7 +41,7 @@ impl Uploader for MemoryUploader {
         content: &dyn LogContent,
     ) -> Result<ObjectRef> {
         let mut bytes = Vec::new();
-        let mut body = content.open().await?;
+        let mut body = content.open(LogPart::Whole).await?.bytes;
         while let Some(piece) = body.next().await {
             let piece = piece?;
             let room = Self::LIMIT - bytes.len();

@@ -1,6 +1,7 @@
 //! Finding logs on agents, and reading them.
 
 mod agents;
+mod read;
 mod search;
 mod slot;
 mod trouble;
@@ -8,16 +9,15 @@ mod trouble;
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use notifier_core::{
-    ByteStream, Error, ErrorKind, FailureRecord, LogLocator, LogStream, Result, Retry,
+    Error, ErrorKind, FailureRecord, LogLocator, LogPart, LogStream, OpenLog, Result,
 };
 use notifier_http::HttpClient;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
 use self::{
-    agents::{Agents, is_page},
+    agents::Agents,
     search::{AGAIN, Search},
 };
 use crate::{
@@ -137,7 +137,12 @@ impl LogLocator for MesosLogLocator {
             .collect())
     }
 
-    async fn open(&self, failure: &FailureRecord, log: &LogStream) -> Result<ByteStream> {
+    async fn open(
+        &self,
+        failure: &FailureRecord,
+        log: &LogStream,
+        part: LogPart,
+    ) -> Result<OpenLog> {
         let trace = trace(failure)?;
         let fetch = log
             .fetch
@@ -149,69 +154,7 @@ impl LogLocator for MesosLogLocator {
                 format!("{} has no note of its path", log.name),
             ));
         };
-        let slot = self.0.slot(&trace);
-        let permit = Arc::clone(&slot.downloads)
-            .acquire_owned()
-            .await
-            .map_err(|_| Error::internal("downloads were closed"))?;
-        let agent = trace.agent_name();
-        let url = |address: &str| sandbox::download_url(self.0.scheme(&trace), address, &path);
-        let mut answer = self
-            .0
-            .ask(&slot, &trace, url)
-            .await
-            .map_err(|t| t.error(None))?;
-        if answer.status() == 404 && trace.mesos.starts_with("0.") {
-            // Before 0.25.
-            let old = |address: &str| {
-                url(address).replacen("/files/download?", "/files/download.json?", 1)
-            };
-            answer = self
-                .0
-                .ask(&slot, &trace, old)
-                .await
-                .map_err(|t| t.error(None))?;
-        }
-        match answer.status() {
-            200 => {}
-            404 => {
-                return Err(Error::new(
-                    ErrorKind::Rejected,
-                    format!("{} is gone from agent {agent}", log.name),
-                ));
-            }
-            401 | 403 => {
-                let e = Error::new(
-                    ErrorKind::PermissionDenied,
-                    format!("agent {agent} does not let us read sandboxes"),
-                );
-                return Err(e.with_code(answer.status().to_string()));
-            }
-            status => {
-                let retry = if status >= 500 {
-                    Retry::Later { after: None }
-                } else {
-                    Retry::Never
-                };
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    format!("agent {agent} answered {status} for {}", log.name),
-                )
-                .with_retry(retry)
-                .with_code(status.to_string()));
-            }
-        }
-        if is_page(&answer) {
-            let text = format!("agent {agent} answered a web page for {}", log.name);
-            return Err(Error::new(ErrorKind::InvalidResponse, text));
-        }
-        Ok(answer
-            .into_stream(u64::MAX)
-            .map(move |piece| {
-                let _held = &permit;
-                piece
-            })
-            .boxed())
+        read::open(&self.0, &trace, &log.name, &path, part).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::BoxStream};
 use notifier_core::{
-    Batch, Error, FailureKey, FailureRecord, LogLocator as _, LogStream, Source as _, SystemClock,
+    Batch, Error, FailureKey, FailureRecord, LogLocator as _, LogPart, LogStream, Source as _, SystemClock,
 };
 use notifier_testkit::mesos::{Corruption, FakeCluster};
 use source_mesos::{Api, Backlog, MesosBuilder, MesosLogLocator, MesosSource};
@@ -119,7 +119,7 @@ async fn read(
     failure: &FailureRecord,
     log: &LogStream,
 ) -> Result<Vec<u8>, Error> {
-    let mut stream = locator.open(failure, log).await?;
+    let mut stream = locator.open(failure, log, LogPart::Whole).await?.bytes;
     let mut out = Vec::new();
     while let Some(piece) = stream.next().await {
         out.extend_from_slice(&piece?);

@@ -26,6 +26,50 @@ pub enum Scenario {
     CutAfterBody,
     /// It takes the whole request and never answers.
     Hang,
+    /// It answers as this row of [`Harness::rows`] says, counted from 0.
+    Row(usize),
+}
+
+/// One row of a service's table of verdicts: an answer, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Row {
+    /// The answer, for people: `429 with Retry-After`.
+    pub answer: String,
+    /// What it means.
+    pub verdict: RowVerdict,
+}
+
+impl Row {
+    /// An answer and what it means.
+    pub fn new(answer: impl Into<String>, verdict: RowVerdict) -> Self {
+        Self {
+            answer: answer.into(),
+            verdict,
+        }
+    }
+}
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RowVerdict {
+    /// It arrived.
+    Delivered,
+    /// It did not arrive; later it may, after the time that was asked for.
+    Retry {
+        /// The wait, where the answer says one.
+        after: Option<Duration>,
+    },
+    /// It may have arrived; if it did not, later it may.
+    Ambiguous,
+    /// It did not arrive and never will.
+    Dead,
+    /// The same, and so for all that is sent there.
+    DeadDestination,
+    /// The first form is refused, a smaller one is taken in the same attempt. The service
+    /// takes whatever comes second.
+    Shrink,
 }
 
 type Received = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
@@ -96,6 +140,12 @@ pub trait Harness: Send + Sync {
     /// Makes the service behave so, with nothing received yet. `None`: it cannot, and
     /// the case is skipped. [`Scenario::Deliver`] must be possible.
     async fn prepare(&self, scenario: Scenario) -> Option<Setup>;
+
+    /// The service's table of verdicts, which [`Scenario::Row`] counts in. Without one
+    /// the case counts as skipped.
+    fn rows(&self) -> Vec<Row> {
+        Vec::new()
+    }
 
     /// Values that must be seen nowhere: those of the settings' secret options.
     fn secrets(&self) -> Vec<String>;

@@ -55,7 +55,7 @@ mod verdict;
 
 pub use self::{
     failure::failure,
-    harness::{Harness, Scenario, Setup},
+    harness::{Harness, Row, RowVerdict, Scenario, Setup},
     hostile::hostile_failures,
     outbox::{OutboxHarness, outbox, outbox_case},
     reporter::{reporter, suite},

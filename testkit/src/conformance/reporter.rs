@@ -18,9 +18,9 @@ use notifier_core::{
 use tokio::{task::JoinError, time::timeout};
 
 use super::{
-    Harness, Outcome, Results, Scenario, Setup,
+    Harness, Outcome, Results, RowVerdict, Scenario, Setup,
     hostile::{LABEL_SECRET, hostile_failures},
-    verdict::{Verdict, fits, is_done, took},
+    verdict::{Verdict, fits, fits_row, is_done, took, took_row},
 };
 
 /// The longest that one report may take.
@@ -140,6 +140,7 @@ impl Suite<'_> {
         self.arrives().await;
         self.forwarding().await;
         self.faults().await;
+        self.rows().await;
         self.twice().await;
         self.progress().await;
         self.reconciles().await;
@@ -392,6 +393,33 @@ impl Suite<'_> {
             let v = self.one(&report, &id).await;
             self.results
                 .judge(format!("{name}; then the next report is delivered"), v);
+        }
+    }
+
+    async fn rows(&mut self) {
+        let rows = self.harness.rows();
+        if rows.is_empty() {
+            self.results.add(
+                "the table of verdicts is kept",
+                Outcome::Skipped("the harness has none; see Harness::rows".to_owned()),
+            );
+        }
+        for (n, row) in rows.into_iter().enumerate() {
+            let scenario = Scenario::Row(n);
+            let name = format!("{}: {:?}", row.answer, row.verdict);
+            let Some(setup) = self.harness.prepare(scenario).await else {
+                let why = "the harness cannot prepare it".to_owned();
+                self.results.judge(name, Err(why));
+                continue;
+            };
+            let (report, id) = self.next_report();
+            let v = match self.attempt(scenario, &setup, &report, &id, 1, None).await {
+                Ok(receipt) => fits_row(row.verdict, &receipt)
+                    .and_then(|()| took_row(row.verdict, &setup))
+                    .and_then(|()| tried(row.verdict, &setup)),
+                Err(e) => Err(e),
+            };
+            self.results.judge(name, v);
         }
     }
 
@@ -705,6 +733,15 @@ async fn send_by(
         result,
         Duration::from_micros(longest.load(Ordering::Relaxed)),
     )
+}
+
+/// How often a report may be tried where a row's answer comes first.
+fn tried(verdict: RowVerdict, setup: &Setup) -> Verdict {
+    let most = if verdict == RowVerdict::Shrink { 2 } else { 1 };
+    match setup.attempts() {
+        Some(n) if n != most => Err(format!("{n} attempts")),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps progress as the engine does.

@@ -2,7 +2,7 @@
 
 use notifier_core::{Error, ErrorKind, Next, Receipt, Scope};
 
-use super::{Scenario, Setup};
+use super::{RowVerdict, Scenario, Setup};
 
 /// Kept, or why not.
 pub(super) type Verdict = Result<(), String>;
@@ -37,11 +37,53 @@ pub(super) fn fits(scenario: Scenario, receipt: &Receipt) -> Verdict {
         Scenario::CutAfterBody | Scenario::Hang => {
             matches!(next, Next::Retry { unknown: true, .. })
         }
+        // What it means is known to the row: see `fits_row`.
+        Scenario::Row(_) => true,
     };
     if ok {
         Ok(())
     } else {
         Err(format!("it says {next:?}, {error:?}"))
+    }
+}
+
+/// What one row's answer must be read as.
+pub(super) fn fits_row(verdict: RowVerdict, receipt: &Receipt) -> Verdict {
+    let next = receipt.next();
+    let error = receipt.error();
+    let ok = match verdict {
+        RowVerdict::Delivered => next == Next::Done,
+        RowVerdict::Shrink => next == Next::Done && !receipt.warnings.is_empty(),
+        RowVerdict::Retry { after } => {
+            matches!(next, Next::Retry { after: said, unknown: false } if after.is_none() || said == after)
+        }
+        RowVerdict::Ambiguous => matches!(next, Next::Retry { unknown: true, .. }),
+        RowVerdict::Dead => next == Next::Dead,
+        RowVerdict::DeadDestination => {
+            next == Next::Dead && error.map(Error::scope) == Some(Scope::Destination)
+        }
+    };
+    if ok {
+        Ok(())
+    } else {
+        Err(format!("it says {next:?}, {error:?}, {:?}", receipt.warnings))
+    }
+}
+
+/// What the service has after one row's answer, where that is known.
+pub(super) fn took_row(verdict: RowVerdict, setup: &Setup) -> Verdict {
+    let Some(messages) = setup.received().map(|m| m.len()) else {
+        return Ok(());
+    };
+    let (least, most) = match verdict {
+        RowVerdict::Delivered | RowVerdict::Shrink => (1, 1),
+        RowVerdict::Ambiguous => (0, 1),
+        _ => (0, 0),
+    };
+    if (least..=most).contains(&messages) {
+        Ok(())
+    } else {
+        Err(format!("{messages} messages arrived"))
     }
 }
 

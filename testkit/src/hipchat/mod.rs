@@ -1,0 +1,1 @@
+//! A fake HipChat server.

@@ -1,0 +1,1 @@
+//! A fake of S3-compatible stores.

@@ -1,0 +1,191 @@
+//! Real programs that tests compare with or talk to.
+
+mod deploy;
+mod jira;
+mod s3;
+mod sentry;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::run::{Result, command, has, loud, root};
+
+/// Something of Debian's that some tests need.
+struct Peer {
+    /// A program, or a file by its whole path.
+    program: &'static str,
+    packages: &'static [&'static str],
+    used_for: &'static str,
+}
+
+impl Peer {
+    fn is_here(&self) -> bool {
+        if self.program.starts_with('/') {
+            Path::new(self.program).exists()
+        } else {
+            has(self.program)
+        }
+    }
+}
+
+const DEBIAN: &[Peer] = &[
+    Peer {
+        program: "go",
+        packages: &["golang-go"],
+        used_for: "Go's own text/template, and pprof",
+    },
+    Peer {
+        program: "python3",
+        packages: &["python3"],
+        used_for: "the comparison with recordings of the original",
+    },
+    Peer {
+        program: "/usr/share/python-wheels",
+        packages: &["python3-venv"],
+        used_for: "what comes from PyPI",
+    },
+    Peer {
+        program: "ip",
+        packages: &["iproute2"],
+        used_for: "servers that need a network of their own",
+    },
+    Peer {
+        program: "npm",
+        packages: &["nodejs", "npm"],
+        used_for: "the Slack emulator, and what holds the fake Jira against its documents",
+    },
+    Peer {
+        program: "java",
+        packages: &["default-jre-headless"],
+        used_for: "ZooKeeper",
+    },
+    // The package `zookeeper` has scripts besides, and wants a Java with windows.
+    Peer {
+        program: "/usr/share/java/zookeeper.jar",
+        packages: &["libzookeeper-java"],
+        used_for: "ZooKeeper",
+    },
+];
+
+/// The Slack emulator, pinned: later ones need a newer Node.js or are another package.
+const EMULATE: &str = "emulate@0.11.2";
+
+/// What is here, and what is not.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    /// What is missing, one line each.
+    pub(crate) missing: Vec<String>,
+    /// Where tests find what is here: an environment variable each.
+    pub(crate) env: Vec<(&'static str, PathBuf)>,
+}
+
+impl Peers {
+    /// Notes where something is, or why it is not.
+    fn note(&mut self, variable: &'static str, what: &str, found: Result<PathBuf>) {
+        match found {
+            Ok(path) => self.env.push((variable, path)),
+            Err(why) => self.missing.push(format!("{what}: {why}")),
+        }
+    }
+}
+
+/// Installs what is missing, as root on Debian. Elsewhere the tests are skipped.
+pub(crate) fn install(may_install: bool) -> Peers {
+    let may_install = may_install && is_root();
+    let mut peers = Peers::default();
+    let wanted: Vec<&Peer> = DEBIAN.iter().filter(|p| !p.is_here()).collect();
+    if !wanted.is_empty() && may_install && has("apt-get") {
+        let mut update = command("apt-get");
+        update.args(["update", "-qq"]);
+        let mut install = command("apt-get");
+        install
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["install", "-y", "-qq", "--no-install-recommends"])
+            .args(wanted.iter().flat_map(|p| p.packages));
+        if let Err(e) = loud(update).and_then(|()| loud(install)) {
+            eprintln!("{e}");
+        }
+    }
+    for p in DEBIAN {
+        if !p.is_here() {
+            peers.missing.push(format!(
+                "{} is not installed (Debian: {}): no test against {}",
+                p.program,
+                p.packages.join(", "),
+                p.used_for
+            ));
+        }
+    }
+    if let Err(why) = npm(may_install, "", &[EMULATE], "node_modules/.bin/emulate") {
+        peers.missing.push(format!("the Slack emulator: {why}"));
+    }
+    sentry::install(may_install, &mut peers);
+    jira::install(may_install, &mut peers);
+    s3::install(may_install, &mut peers);
+    deploy::install(may_install, &mut peers);
+    peers
+}
+
+/// A folder of our own for what is installed.
+fn folder(name: &str) -> PathBuf {
+    root().join("target/peers").join(name)
+}
+
+/// Packages of npm in a folder of their own; where the file of them that is used lies.
+fn npm(may_install: bool, name: &str, packages: &[&str], file: &str) -> Result<PathBuf> {
+    let folder = folder(name);
+    let path = folder.join(file);
+    if !path.exists() {
+        if !may_install || !has("npm") {
+            return Err(format!("{} is not installed (npm)", packages.join(", ")));
+        }
+        fs::create_dir_all(&folder)
+            .map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+        let mut npm = Command::new("npm");
+        npm.current_dir(&folder)
+            .args(["install", "--silent", "--no-audit", "--no-fund"])
+            .args(["--ignore-scripts", "--prefix", "."])
+            .args(packages);
+        loud(npm)?;
+    }
+    match path.exists() {
+        true => Ok(path),
+        false => Err(format!("{} has no {file}", packages.join(", "))),
+    }
+}
+
+/// Packages of PyPI in an environment of their own; where its programs lie.
+fn pip(may_install: bool, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = folder(name);
+    // Written at the end: half an installation counts as none.
+    let done = folder.join("installed");
+    let wanted = packages.join(" ");
+    if !fs::read_to_string(&done).is_ok_and(|is| is == wanted) {
+        if !may_install || !has("python3") {
+            return Err(format!("{wanted} is not installed (PyPI)"));
+        }
+        let mut venv = command("python3");
+        venv.args(["-m", "venv", "--clear"]).arg(&folder);
+        let mut pip = command(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(packages);
+        loud(venv).and_then(|()| loud(pip))?;
+        fs::write(&done, &wanted).map_err(|e| format!("cannot write {}: {e}", done.display()))?;
+    }
+    Ok(folder.join("bin"))
+}
+
+/// Where the Slack emulator is, once installed.
+pub(crate) fn emulate() -> PathBuf {
+    folder("node_modules/.bin/emulate")
+}
+
+pub(crate) fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|o| o.stdout.starts_with(b"0"))
+}
