@@ -35,7 +35,7 @@ pub use crate::{
     message::{Markup, MessageTemplates, Rendered, render_once},
     options::{
         BackendSettings, OptionGroup, OptionKind, OptionSpec, Origin, Settings, parse_bool,
-        parse_duration,
+        parse_duration, parse_size,
     },
     outbox::{
         Attempt, DeliveryFilter, DeliveryState, DeliveryView, DestinationState, EnqueueBatch,

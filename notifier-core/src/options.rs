@@ -17,6 +17,8 @@ pub enum OptionKind {
     Duration,
     /// A whole number, zero or more.
     Integer,
+    /// A number of bytes: `65536`, `64KiB`, `1.5MiB`, `1GiB`, `10MB`.
+    Size,
     /// An absolute `http://` or `https://` address.
     Url,
     /// A path of a file.
@@ -41,6 +43,7 @@ impl OptionKind {
             Self::Bool => "bool".into(),
             Self::Duration => "duration".into(),
             Self::Integer => "number".into(),
+            Self::Size => "size".into(),
             Self::Url => "URL".into(),
             Self::Path => "path".into(),
             Self::Template => "template".into(),
@@ -182,6 +185,14 @@ impl OptionSpec {
                 value
                     .parse::<u64>()
                     .map_err(|_| Error::config(format!("{} is not a whole number", shown())))?;
+            }
+            OptionKind::Size => {
+                parse_size(value).ok_or_else(|| {
+                    Error::config(format!(
+                        "{} is not a size (such as 65536, 64KiB or 1GiB)",
+                        shown()
+                    ))
+                })?;
             }
             OptionKind::Url => {
                 let scheme = crate::redact::Parts::of(value).map(|u| u.scheme.to_ascii_lowercase());
@@ -617,6 +628,11 @@ impl Settings {
         self.get(key).and_then(|v| v.parse().ok())
     }
 
+    /// A number of bytes.
+    pub fn size(&self, key: &str) -> Option<u64> {
+        self.get(key).and_then(parse_size)
+    }
+
     /// The parts of a comma-separated list, trimmed, without empty ones.
     pub fn list(&self, key: &str) -> Vec<&str> {
         self.text(key)
@@ -706,6 +722,45 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(total)
         .ok()
         .filter(|d| *d <= Duration::from_secs(100 * 365 * 86400))
+}
+
+/// Reads a number of bytes, with a unit of 1024 (`KiB`, `MiB`, `GiB`, `TiB`) or of 1000 (`kB`,
+/// `MB`, `GB`, `TB`), in letters of any case; without one it counts bytes.
+///
+/// ```
+/// use notifier_core::parse_size;
+/// assert_eq!(parse_size("64KiB"), Some(65536));
+/// assert_eq!(parse_size("1.5 MB"), Some(1_500_000));
+/// assert_eq!(parse_size("0"), Some(0));
+/// assert_eq!(parse_size("64K"), None);
+/// ```
+pub fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let n = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (value, unit) = text.split_at(n);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return None,
+    };
+    if let Ok(whole) = value.parse::<u64>() {
+        return whole.checked_mul(unit);
+    }
+    if unit == 1 {
+        return None;
+    }
+    let bytes = value.parse::<f64>().ok()? * unit as f64;
+    // Beyond it a float no longer counts bytes.
+    (bytes <= (1u64 << 53) as f64).then_some(bytes as u64)
 }
 
 #[cfg(test)]

@@ -5,9 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    BackendSettings, FailureRecord, LogPart, LogStream, OpenLog, OptionGroup, Result,
-};
+use crate::{BackendSettings, FailureRecord, LogPart, LogStream, OpenLog, OptionGroup, Result};
 
 /// Where an uploader put a log: its own note, stored once per failure. Never a
 /// signed link, which would die and is a secret.

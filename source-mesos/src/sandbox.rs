@@ -307,6 +307,11 @@ pub(crate) fn download_url(scheme: &str, address: &str, path: &str) -> String {
     files_url(scheme, address, "download", path)
 }
 
+/// The address of a part of a log, without which part.
+pub(crate) fn read_url(scheme: &str, address: &str, path: &str) -> String {
+    files_url(scheme, address, "read", path)
+}
+
 /// The address of the listing of a directory.
 pub(crate) fn browse_url(scheme: &str, address: &str, path: &str) -> String {
     files_url(scheme, address, "browse", path)

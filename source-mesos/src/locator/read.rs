@@ -6,10 +6,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use notifier_core::{ByteStream, Error, ErrorKind, LogPart, OpenLog, Result, Retry};
 use notifier_http::StreamAnswer;
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::agents::{Agents, is_page};
 use crate::sandbox::{self, Trace};
+
+/// The most bytes that an agent gives at once: 16 pages of memory.
+const PAGE: u64 = 65_536;
 
 /// The most bytes of an end that are kept where the log's length is not known.
 const MOST_KEPT: u64 = 1024 * 1024;
@@ -21,6 +25,11 @@ pub(super) async fn open(
     path: &str,
     part: LogPart,
 ) -> Result<OpenLog> {
+    if let LogPart::Last(n) = part
+        && let Some(log) = end(agents, trace, name, path, n).await
+    {
+        return Ok(log);
+    }
     let (answer, permit) = download(agents, trace, name, path).await?;
     let size = answer.content_length();
     let all = held(answer.into_stream(u64::MAX), permit);
@@ -95,6 +104,133 @@ async fn download(
     Ok((answer, permit))
 }
 
+/// The last so many bytes, page by page, where the agent can do that.
+async fn end(
+    agents: &Arc<Agents>,
+    trace: &Trace,
+    name: &str,
+    path: &str,
+    most: u64,
+) -> Option<OpenLog> {
+    let reader = Pages {
+        agents: Arc::clone(agents),
+        trace: trace.clone(),
+        name: name.to_owned(),
+        path: path.to_owned(),
+        _permit: Arc::clone(&agents.slot(trace).downloads)
+            .acquire_owned()
+            .await
+            .ok()?,
+    };
+    // What is before the start is no place: Mesos tells the length.
+    let size = reader.page("-1", 0).await.ok()?.offset;
+    let begin = size.saturating_sub(most);
+    // An agent that has no pages may say anything: the first one tells.
+    let first = reader.page(&begin.to_string(), size - begin).await.ok()?;
+    if first.offset != begin || (first.data.is_empty() && begin < size) {
+        return None;
+    }
+    let state = Some((reader, Some(first), begin));
+    let pages = stream::unfold(state, move |state| async move {
+        let (reader, page, at) = state?;
+        if at >= size {
+            return None;
+        }
+        let page = match page {
+            Some(page) => page,
+            None => match reader.page(&at.to_string(), size - at).await {
+                Ok(page) => page,
+                Err(e) => return Some((Err(e), None)),
+            },
+        };
+        if page.data.is_empty() {
+            let text = format!("{} became shorter while it was read", reader.name);
+            return Some((Err(Error::new(ErrorKind::InvalidResponse, text)), None));
+        }
+        let next = at + page.data.len() as u64;
+        Some((Ok(Bytes::from(page.data)), Some((reader, None, next))))
+    });
+    Some(OpenLog::new(Some(size), pages.boxed()))
+}
+
+/// One log, read a page at a time.
+struct Pages {
+    agents: Arc<Agents>,
+    trace: Trace,
+    name: String,
+    path: String,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A page: its bytes, and where in the log they begin.
+struct Page {
+    data: Vec<u8>,
+    offset: u64,
+}
+
+impl Pages {
+    async fn page(&self, offset: &str, most: u64) -> Result<Page> {
+        let slot = self.agents.slot(&self.trace);
+        let length = most.min(PAGE);
+        let url = |address: &str| {
+            let url = sandbox::read_url(self.agents.scheme(&self.trace), address, &self.path);
+            format!("{url}&offset={offset}&length={length}")
+        };
+        let answer = self
+            .agents
+            .ask(&slot, &self.trace, url)
+            .await
+            .map_err(|t| t.error(None))?;
+        let unreadable = || {
+            let agent = self.trace.agent_name();
+            Error::new(
+                ErrorKind::InvalidResponse,
+                format!("agent {agent} answered no page of {}", self.name),
+            )
+        };
+        if answer.status() != 200 {
+            return Err(unreadable());
+        }
+        // Each byte may be escaped.
+        let answer = answer.read_all(PAGE as usize * 6 + 1024).await?;
+        Page::parse(answer.body()).ok_or_else(unreadable)
+    }
+}
+
+/// Stands for the byte 0x80, the others up to 0xff behind it: a private area of Unicode.
+const RAW: u32 = 0xf780;
+
+impl Page {
+    /// Mesos writes bytes that are no text as they are into what should be JSON: they go
+    /// through the parser as letters that nobody uses.
+    fn parse(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Read {
+            data: String,
+            offset: u64,
+        }
+        let text: String = body
+            .iter()
+            .map(|b| match b {
+                0..0x80 => char::from(*b),
+                _ => char::from_u32(RAW + u32::from(*b) - 0x80).unwrap_or_default(),
+            })
+            .collect();
+        let read: Read = serde_json::from_str(&text).ok()?;
+        let mut data = Vec::with_capacity(read.data.len());
+        for c in read.data.chars() {
+            match u32::from(c).checked_sub(RAW).map(u8::try_from) {
+                Some(Ok(raw)) if raw < 0x80 => data.push(raw + 0x80),
+                _ => data.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        Some(Self {
+            data,
+            offset: read.offset,
+        })
+    }
+}
+
 /// The permit is held for as long as the log is read.
 fn held(bytes: ByteStream, permit: OwnedSemaphorePermit) -> ByteStream {
     bytes
@@ -135,4 +271,24 @@ async fn last(mut bytes: ByteStream, most: u64) -> Result<ByteStream> {
     }
     kept.drain(..kept.len().saturating_sub(most));
     Ok(stream::iter([Ok(Bytes::from(kept))]).boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_read_byte_by_byte() {
+        let parse = |body: &[u8]| Page::parse(body).map(|p| (p.data, p.offset));
+        let raw = b"{\"data\":\"a\\n\xff\xc3\xa9\\u65e5\\u0000\",\"offset\":7}";
+        assert_eq!(
+            parse(raw),
+            Some((b"a\n\xff\xc3\xa9\xe6\x97\xa5\0".to_vec(), 7))
+        );
+        let size = b"{\"offset\":12,\"data\":\"\"}";
+        assert_eq!(parse(size), Some((Vec::new(), 12)));
+        for no in [&b"<html>"[..], b"{}", b"{\"data\":1,\"offset\":1}", b""] {
+            assert_eq!(parse(no), None);
+        }
+    }
 }

@@ -10,7 +10,8 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::BoxStream};
 use notifier_core::{
-    Batch, Error, FailureKey, FailureRecord, LogLocator as _, LogPart, LogStream, Source as _, SystemClock,
+    Batch, Error, FailureKey, FailureRecord, LogLocator as _, LogPart, LogStream, Source as _,
+    SystemClock,
 };
 use notifier_testkit::mesos::{Corruption, FakeCluster};
 use source_mesos::{Api, Backlog, MesosBuilder, MesosLogLocator, MesosSource};

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod derived;
+mod parts;
 mod scripted;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A failure on a scripted agent, as a newer master would have told it.
-fn note(agent: &ScriptedServer, task: &str, containers: &[&str]) -> FailureRecord {
+pub(super) fn note(agent: &ScriptedServer, task: &str, containers: &[&str]) -> FailureRecord {
     let mut f = FailureRecord::new(
         task,
         task,
@@ -17,11 +17,11 @@ fn note(agent: &ScriptedServer, task: &str, containers: &[&str]) -> FailureRecor
     f
 }
 
-fn locator() -> source_mesos::MesosLogLocator {
+pub(super) fn locator() -> source_mesos::MesosLogLocator {
     builder("http://127.0.0.1:1").build().unwrap().1
 }
 
-fn listing(directories: &[(&str, &str)]) -> Reply {
+pub(super) fn listing(directories: &[(&str, &str)]) -> Reply {
     let executors: Vec<_> = directories
         .iter()
         .map(|(id, directory)| {
