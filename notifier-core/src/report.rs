@@ -419,7 +419,7 @@ impl Report {
     }
 
     /// The end of the log `stdout` or `stderr`, of at most so many bytes, for reporters that send
-    /// it along. Known secrets of the settings are masked in it. `None`: there is no such log.
+    /// it along. A cut one begins with a whole line, if it has lines. Known secrets of the settings are masked in it. `None`: there is no such log.
     ///
     /// # Errors
     /// If it cannot be read now: send without it, and say so in a
@@ -429,7 +429,14 @@ impl Report {
             return Ok(None);
         };
         Ok(logs.tail(name, most).await?.map(|mut tail| {
-            // As text even if it is none, or begins in the middle of a letter.
+            // From the next whole line, so that half a secret is not at its start.
+            if tail.is_cut
+                && let Some(line) = tail.bytes.iter().position(|b| *b == b'\n')
+                && line < tail.bytes.len() / 2
+            {
+                tail.bytes.drain(..=line);
+            }
+            // As text even if it is none.
             let text = String::from_utf8_lossy(&tail.bytes);
             if let std::borrow::Cow::Owned(masked) = self.text_redactor.redact(&text) {
                 tail.bytes = masked.into_bytes();

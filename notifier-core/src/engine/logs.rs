@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, future::join_all};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{Phase, Shared, changed, human};
@@ -108,40 +108,49 @@ async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
         return Logs::default();
     };
     let deadline = Instant::now() + shared.timing.upload;
-    let mut stored = Vec::with_capacity(streams.len());
-    for stream in streams {
-        let content = Content {
-            locator,
-            failure,
-            stream: &stream,
-            moved: Arc::new(Mutex::new(Instant::now())),
-        };
-        let upload = shared.uploader.upload(failure, &stream, &content);
-        let upload = AssertUnwindSafe(upload).catch_unwind();
-        let upload = async {
-            upload
-                .await
-                .unwrap_or_else(|_| Err(crate::Error::internal("the uploader panicked")))
-        };
-        let moved = Arc::clone(&content.moved);
-        let outcome = tokio::select! {
-            outcome = upload => outcome.map_err(|e| {
+    let all = streams
+        .into_iter()
+        .map(|stream| store(shared, failure, locator, stream, deadline));
+    Logs::found(join_all(all).await)
+}
+
+/// Stores one log, as long as that moves on.
+async fn store(
+    shared: &Shared,
+    failure: &FailureRecord,
+    locator: Option<&Arc<dyn LogLocator>>,
+    stream: LogStream,
+    deadline: Instant,
+) -> StoredLog {
+    let moved = Arc::new(Mutex::new(Instant::now()));
+    let content = Content {
+        locator,
+        failure,
+        stream: &stream,
+        moved: Arc::clone(&moved),
+    };
+    let upload = shared.uploader.upload(failure, &stream, &content);
+    let upload = AssertUnwindSafe(upload).catch_unwind();
+    let outcome = tokio::select! {
+        outcome = upload => {
+            let outcome =
+                outcome.unwrap_or_else(|_| Err(crate::Error::internal("the uploader panicked")));
+            outcome.map_err(|e| {
                 tracing::warn!(task = %failure.id, log = %stream.name, error = %e.report(), "the log is not stored");
                 e.to_string()
-            }),
-            () = standstill(&moved, shared.timing.logs) => {
-                Err(format!("no progress within {}", human(shared.timing.logs)))
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                Err(format!("not stored within {}", human(shared.timing.upload)))
-            }
-        };
-        stored.push(match outcome {
-            Ok(object) => StoredLog::stored(stream, object),
-            Err(why) => StoredLog::left(stream, why),
-        });
+            })
+        }
+        () = standstill(&moved, shared.timing.logs) => {
+            Err(format!("no progress within {}", human(shared.timing.logs)))
+        }
+        () = tokio::time::sleep_until(deadline) => {
+            Err(format!("not stored within {}", human(shared.timing.upload)))
+        }
+    };
+    match outcome {
+        Ok(object) => StoredLog::stored(stream, object),
+        Err(why) => StoredLog::left(stream, why),
     }
-    Logs::found(stored)
 }
 
 /// Asks until it is found or will not be: the time bound is the caller's.
