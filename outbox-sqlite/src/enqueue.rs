@@ -138,7 +138,9 @@ pub(crate) fn add_report(
     }
     let silenced = report.silenced.is_some();
     let is_sent = !silenced && ready.iter().any(|(_, _, held)| held.is_none());
-    let subject = add_subject(conn, &report.subject, is_sent, now)?;
+    let sealed = work.seals.seal(&report.subject)?;
+    let subject = sealed.as_ref().unwrap_or(&report.subject);
+    let subject = add_subject(conn, subject, is_sent, now)?;
     let mut added = 0;
     for (delivery, destination, held) in ready {
         let place = Place {
@@ -174,7 +176,7 @@ pub(crate) struct Added {
     pub(crate) settled: bool,
 }
 
-/// Adds what is told. Its logs are looked for if something `is_sent` now.
+/// Adds what is told, its secret labels sealed. Its logs are looked for if something `is_sent` now.
 pub(crate) fn add_subject(
     conn: &Connection,
     subject: &Subject,

@@ -19,6 +19,7 @@ mod repair;
 mod replay;
 mod row;
 mod schema;
+mod seal;
 mod settle;
 mod shared;
 mod vacuum;

@@ -13,7 +13,7 @@ use notifier_core::Error;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use crate::{SqliteOptions, error::Trouble, lock::WatcherLock};
+use crate::{SqliteOptions, error::Trouble, lock::WatcherLock, seal::Seals};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     /// The number of this handle's claim; 0 if it has none.
     pub(crate) claim: AtomicI64,
     pub(crate) checker: Checker,
+    pub(crate) seals: Seals,
     broken: OnceLock<Trouble>,
 }
 
@@ -51,6 +52,7 @@ impl Checker {
 impl Shared {
     pub(crate) fn new(path: PathBuf, options: SqliteOptions) -> Self {
         Self {
+            seals: Seals::of(&path),
             path,
             options,
             changes: watch::Sender::new(0),

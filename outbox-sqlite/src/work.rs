@@ -10,6 +10,7 @@ use crate::{
     SqliteOptions,
     chores::Chores,
     error::{Fault, Trouble},
+    seal::Seals,
 };
 
 /// What a job works with: a connection in the middle of a transaction.
@@ -17,6 +18,7 @@ use crate::{
 pub(crate) struct Work<'a> {
     pub(crate) conn: &'a Connection,
     pub(crate) options: &'a SqliteOptions,
+    pub(crate) seals: &'a Seals,
     pub(crate) memory: &'a mut Memory,
     /// There may be something new to lease.
     pub(crate) changed: bool,

@@ -14,6 +14,7 @@ use crate::{
     connection::{beside, connect, tidy_on_close},
     error::{Fault, Trouble, files},
     files::{Files, Names, copy_out, restore},
+    seal::Seals,
     shared::{Shared, lock},
     work::{Failed, Job, Memory, Ran, Work, guarded},
 };
@@ -167,6 +168,7 @@ impl Writer {
         let mut work = Work {
             conn: &open.conn,
             options: &shared.options,
+            seals: &shared.seals,
             memory,
             changed: false,
         };
@@ -235,7 +237,10 @@ impl Writer {
         let shown = path.display();
         match open.files.look() {
             Names::Same => return Ok(()),
-            Names::Removed => match restore(&open.conn, path) {
+            Names::Removed => match restore(&open.conn, path).and_then(|is_back| {
+                self.shared.seals.put_back()?;
+                Ok(is_back)
+            }) {
                 Ok(true) => tracing::warn!("the outbox {shown} was removed, and is put back"),
                 Ok(false) => return Err(replaced(&open.conn, path)),
                 Err(fault) => {
@@ -308,6 +313,8 @@ fn replaced(conn: &Connection, path: &Path) -> Trouble {
     let copy = beside(path, &format!(".saved-{}", std::process::id()));
     let saved = match copy_out(conn, &copy) {
         Ok(()) => {
+            // Without its key it holds all but secret labels.
+            let _ = Seals::copy(path, &copy);
             // What is left of the log must not be taken for that of the one put in place. If
             // it cannot be emptied, the next start finds that it does not fit.
             let _ = checkpoint(conn, path);

@@ -18,6 +18,7 @@ use crate::{
     connection::{build, locate, put, unfinished},
     error::{Fault, Trouble, files},
     lock::WatcherLock,
+    seal::Seals,
 };
 
 /// What was saved.
@@ -79,7 +80,11 @@ fn salvage(from: &Path, to: &Path) -> Result<Repaired, Fault> {
     let new = unfinished(to);
     let done = build(&new, to, |conn| fill(&pages, conn)).and_then(|repaired| {
         let put = put(&new, to).map_err(|e| Fault::Files(files(to, "make the outbox", &e)))?;
-        if put { Ok(repaired) } else { Err(exists(to)) }
+        if !put {
+            return Err(exists(to));
+        }
+        Seals::copy(&from, to)?;
+        Ok(repaired)
     });
     // It has the right name by now, or is of no use.
     let _ = std::fs::remove_file(&new);

@@ -85,11 +85,16 @@ impl Watch {
         batch.failures
     }
 
-    /// So many failures, of one poll or of several.
+    /// So many failures, of one poll or of several. What is on its way twice before it is
+    /// acknowledged counts once: the outbox knows it by its key.
     pub(crate) async fn all(&mut self, n: usize) -> Vec<FailureRecord> {
-        let mut failures = Vec::new();
+        let mut failures: Vec<FailureRecord> = Vec::new();
         while failures.len() < n {
-            failures.extend(self.next().await);
+            for f in self.next().await {
+                if failures.iter().all(|known| known.key != f.key) {
+                    failures.push(f);
+                }
+            }
         }
         assert_eq!(failures.len(), n, "{failures:?}");
         failures
