@@ -4,13 +4,16 @@
 
 use std::{
     net::{TcpListener, TcpStream},
-    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use notifier_core::{FailureRecord, Links, Next, Report, jiff::Timestamp};
 use notifier_slack::SlackReporter;
+use notifier_testkit::peer;
+
+/// Its name in what a run of the tests says.
+const NAME: &str = "slack emulator";
 
 struct Emulator {
     child: Child,
@@ -19,17 +22,8 @@ struct Emulator {
 
 impl Emulator {
     /// `None`, said aloud, where it is not installed.
-    #[expect(clippy::print_stderr, reason = "a skipped test is said aloud")]
     fn start() -> Option<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "how the test run says where it is"
-        )]
-        let path = std::env::var_os("NOTIFIER_TEST_EMULATE").map(PathBuf::from);
-        let Some(path) = path.filter(|p| p.exists()) else {
-            eprintln!("SKIPPED slack emulator: NOTIFIER_TEST_EMULATE does not name it");
-            return None;
-        };
+        let path = peer::path(NAME, "NOTIFIER_TEST_EMULATE")?;
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -95,4 +89,5 @@ async fn messages_are_taken_by_a_server_that_is_not_ours() {
             assert_eq!(receipt.next(), Next::Done, "{receipt:?}");
         }
     }
+    peer::ran(NAME);
 }

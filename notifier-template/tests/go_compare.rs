@@ -70,7 +70,7 @@ fn number(name: &str, default: usize) -> usize {
 #[test]
 fn agrees_with_go() {
     let Some(program) = reference() else {
-        eprintln!("SKIPPED: no `go` on the path");
+        eprintln!("SKIPPED Go's text/template: no `go` on the path");
         return;
     };
     let count = number("GO_COMPARE_CASES", DEFAULT_CASES);
@@ -94,6 +94,7 @@ fn agrees_with_go() {
         .output()
         .unwrap();
     assert!(output.status.success());
+    eprintln!("RAN Go's text/template");
     let cases: Vec<Json> = String::from_utf8(output.stdout)
         .unwrap()
         .lines()

@@ -1,6 +1,7 @@
 //! The whole test suite.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write as _,
     net::TcpListener,
@@ -14,13 +15,24 @@ use crate::{
 };
 
 /// Scenarios of the comparison with the original that this version is to pass.
-const SCENARIOS: &[&str] = &["slack-file", "filters", "dogfood"];
+const SCENARIOS: &[&str] = &[
+    "slack-file",
+    "filters",
+    "dogfood",
+    "sentry",
+    "hipchat",
+    "jira",
+    "s3v2",
+];
 
 /// Runs everything. Skipped tests are named and counted at the end.
 pub(crate) fn all(may_install: bool) -> Result {
     let started = Instant::now();
     let peers = peers::install(may_install);
-    let mut skipped = peers.missing;
+    let mut said = Said {
+        skipped: peers.missing,
+        ..Said::default()
+    };
     let mut passed = 0;
 
     tables::all(true)?;
@@ -36,15 +48,15 @@ pub(crate) fn all(may_install: bool) -> Result {
         "--show-output",
     ]);
     tests.envs(peers.env);
-    passed += libtest(tests, &mut skipped)?;
-    passed += emulator(&mut skipped)?;
+    passed += libtest(tests, &mut said)?;
+    passed += emulator(&mut said)?;
 
     // What people would write outside this workspace, with core by path only.
     let mut outsider = cargo();
     outsider
         .args(["test", "--manifest-path", "testkit/outsider/Cargo.toml"])
         .env("CARGO_TARGET_DIR", root().join("target/outsider"));
-    passed += libtest(outsider, &mut skipped)?;
+    passed += libtest(outsider, &mut said)?;
 
     for example in examples()? {
         let mut c = cargo();
@@ -72,8 +84,9 @@ pub(crate) fn all(may_install: bool) -> Result {
         "notifierctl",
     ]);
     loud(build)?;
-    passed += compare(&mut skipped)?;
+    passed += compare(&mut said)?;
 
+    let Said { mut skipped, peers } = said;
     skipped.sort();
     skipped.dedup();
     println!(
@@ -81,14 +94,26 @@ pub(crate) fn all(may_install: bool) -> Result {
         skipped.len(),
         started.elapsed().as_secs()
     );
+    for p in &peers {
+        println!("  ran against: {p}");
+    }
     for s in &skipped {
         println!("  skipped: {s}");
     }
     Ok(())
 }
 
+/// What tests say of themselves beside how they ended.
+#[derive(Default)]
+struct Said {
+    /// What was not run, and why.
+    skipped: Vec<String>,
+    /// The real programs that tests ran against.
+    peers: BTreeSet<String>,
+}
+
 /// Runs `cargo test`; the terminal gets what matters, `target/test.log` all of it.
-fn libtest(c: std::process::Command, skipped: &mut Vec<String>) -> Result<u64> {
+fn libtest(c: std::process::Command, said: &mut Said) -> Result<u64> {
     let path = root().join("target/test.log");
     let mut log = fs::File::options()
         .create(true)
@@ -100,7 +125,10 @@ fn libtest(c: std::process::Command, skipped: &mut Vec<String>) -> Result<u64> {
     filtered(c, |line| {
         let _ = writeln!(log, "{line}");
         if let Some(at) = line.find("SKIPPED ") {
-            skipped.push(line[at + 8..].to_owned());
+            said.skipped.push(line[at + 8..].to_owned());
+        }
+        if let Some(peer) = line.strip_prefix("RAN ") {
+            said.peers.insert(peer.to_owned());
         }
         if let Some(rest) = line.strip_prefix("test result: ") {
             passed += rest
@@ -127,14 +155,14 @@ fn libtest(c: std::process::Command, skipped: &mut Vec<String>) -> Result<u64> {
 
 /// The tests against the Slack emulator. It listens on all interfaces, so it gets a
 /// network of its own.
-fn emulator(skipped: &mut Vec<String>) -> Result<u64> {
+fn emulator(said: &mut Said) -> Result<u64> {
     // Said by the test itself in the run without it.
-    skipped.retain(|s| !s.starts_with("slack emulator"));
+    said.skipped.retain(|s| !s.starts_with("slack emulator"));
     if !peers::emulate().exists() {
         return Ok(0);
     }
     if !(peers::is_root() && has("unshare") && has("ip")) {
-        skipped.push("slack emulator: it needs a network namespace (root, unshare, ip)".into());
+        said.skipped.push("slack emulator: it needs a network namespace (root, unshare, ip)".into());
         return Ok(0);
     }
     let mut c = command("unshare");
@@ -150,7 +178,7 @@ fn emulator(skipped: &mut Vec<String>) -> Result<u64> {
         ])
         .args(["--test", "emulate", "--", "--show-output"])
         .env("NOTIFIER_TEST_EMULATE", peers::emulate());
-    libtest(c, skipped)
+    libtest(c, said)
 }
 
 fn examples() -> Result<Vec<String>> {
@@ -170,22 +198,22 @@ fn examples() -> Result<Vec<String>> {
 }
 
 /// Compares the watcher with recordings of the original, where those are.
-fn compare(skipped: &mut Vec<String>) -> Result<u64> {
+fn compare(said: &mut Said) -> Result<u64> {
     let shared = root().join("../shared/rig");
     if !shared.join("diffrun.py").exists() {
-        skipped
+        said.skipped
             .push("comparison with recordings of the original: ../shared/rig is not here".into());
         return Ok(0);
     }
     if !has("python3") {
-        skipped.push("comparison with recordings of the original: python3 is not installed".into());
+        said.skipped.push("comparison with recordings of the original: python3 is not installed".into());
         return Ok(0);
     }
     // The original's port for agents is written into it, and so into its recordings.
     let until = Instant::now() + Duration::from_secs(60);
     while let Err(e) = TcpListener::bind("127.0.0.1:5051") {
         if Instant::now() > until {
-            skipped.push(format!(
+            said.skipped.push(format!(
                 "comparison with recordings of the original: port 5051: {e}"
             ));
             return Ok(0);
@@ -203,6 +231,7 @@ fn compare(skipped: &mut Vec<String>) -> Result<u64> {
             .arg(shared.join(format!("golden/{name}.json")));
         loud(c)?;
     }
+    said.peers.insert("recordings of the original".to_owned());
     Ok(SCENARIOS.len() as u64)
 }
 

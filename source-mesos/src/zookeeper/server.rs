@@ -10,6 +10,7 @@ use std::{
 };
 
 use notifier_core::ErrorKind;
+use notifier_testkit::peer;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use tracing::{Level, subscriber};
@@ -30,16 +31,16 @@ struct Server {
 
 impl Server {
     /// `None`, said aloud, where it is not installed.
-    #[expect(clippy::print_stderr, reason = "a skipped test is said aloud")]
     async fn start(longest_session_ms: u32) -> Option<Self> {
         let java = Command::new("java")
             .arg("-version")
             .stderr(Stdio::null())
             .status();
         if !Path::new(JAR).exists() || !java.is_ok_and(|s| s.success()) {
-            eprintln!("SKIPPED zookeeper: {JAR} or java is not installed");
+            peer::skipped("zookeeper", &format!("{JAR} or java is not installed"));
             return None;
         }
+        peer::ran("zookeeper");
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
