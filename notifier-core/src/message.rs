@@ -215,7 +215,7 @@ impl MessageTemplates {
     ///
     /// Never fails: a template that does is replaced by the built-in text with the
     /// error in it. Where the template shows the logs' addresses and there are none,
-    /// what is missing is added at the end. Known secrets are masked. Reports that
+    /// what is missing is added at the end. Known secrets are masked, but not in the links. Reports that
     /// are not about one failure have their built-in text.
     pub fn render(&self, settings: &Settings, report: &Report) -> Rendered {
         let mut rendered = match report.subject() {
@@ -225,7 +225,7 @@ impl MessageTemplates {
                 fault: None,
             },
         };
-        if let Cow::Owned(masked) = report.text_redactor().redact(&rendered.text) {
+        if let Cow::Owned(masked) = mask(&rendered.text, self.markup, report) {
             rendered.text = masked;
         }
         rendered
@@ -365,6 +365,47 @@ fn fallback(markup: Markup, report: &Report, fault: &Error) -> String {
     add("the template failed", &fault.to_string());
     text.push('\n');
     text
+}
+
+/// Masks known secrets in a finished text, but for its links: a signed one holds the name of
+/// the key that it was signed with, and is of no use without.
+fn mask<'a>(text: &'a str, markup: Markup, report: &Report) -> Cow<'a, str> {
+    let redactor = report.text_redactor();
+    let whole = redactor.redact(text);
+    if matches!(whole, Cow::Borrowed(_)) {
+        return whole;
+    }
+    let links = report.links();
+    let mut forms: Vec<String> = [links.stdout.as_str(), links.stderr.as_str()]
+        .into_iter()
+        .filter(|url| !url.is_empty())
+        .flat_map(|url| {
+            let safe = safe_url(markup, url);
+            [
+                url.to_owned(),
+                markup.escape(url),
+                markup.escape(&safe),
+                safe,
+            ]
+        })
+        .collect();
+    // The longest first: one form may begin with another.
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let next = |rest: &str| {
+        let at = forms
+            .iter()
+            .filter_map(|f| Some((rest.find(f.as_str())?, f.len())));
+        at.min_by_key(|(at, len)| (*at, std::cmp::Reverse(*len)))
+    };
+    while let Some((at, len)) = next(rest) {
+        out += &redactor.redact(&rest[..at]);
+        out += &rest[at..at + len];
+        rest = &rest[at + len..];
+    }
+    out += &redactor.redact(rest);
+    Cow::Owned(out)
 }
 
 /// Data as a template may see it: without known secrets, and fit for its place.
@@ -702,6 +743,28 @@ mod tests {
             .with_redactor(redact::Redactor::new(["in-a-message"]));
         let t = render("{{ .failure.Labels }} {{ config \"token\" }} {{ config \"m\" }} {{ print \"in-a-\" \"message\" }}", Markup::Plain, &r).text;
         assert_eq!(t, "map[complainer_pager_token:*** team:core] *** @devs ***");
+    }
+
+    /// A signed link names the key it was signed with, which is masked everywhere else.
+    #[test]
+    fn a_signed_link_works_though_it_holds_the_name_of_a_key() {
+        let link =
+            |log: &str| format!("https://store.example/{log}?AccessKeyId=AKEYnine9&Signature=x%2B");
+        let r = Report::failure(failure())
+            .with_links(Links::new(link("stdout"), link("stdout2")))
+            .with_redactor(redact::Redactor::new(["AKEYnine9"]));
+        let template =
+            "AKEYnine9 [{{ .stdoutURL }}] AKEYnine9 <a href=\"{{ .stderrURL }}\">AKEYnine9</a>";
+        for markup in [Markup::Plain, Markup::Slack, Markup::Html, Markup::Lines] {
+            let text = render(template, markup, &r).text;
+            let text = text.replace("&amp;", "&");
+            let expected = format!(
+                "*** [{}] *** <a href=\"{}\">***</a>",
+                link("stdout"),
+                link("stdout2")
+            );
+            assert_eq!(text, expected, "{markup:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The suite of `notifier-testkit`, with files.
 
 use std::{
-    path::Path,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,12 +12,15 @@ use std::{
 use async_trait::async_trait;
 use notifier_core::{BackendSettings, Origin, Reporter};
 use notifier_file::{FileReporter, OPTIONS};
-use notifier_testkit::conformance::{Harness, Scenario, Setup, reporter, suite};
+use notifier_testkit::conformance::{Harness, Row, RowVerdict, Scenario, Setup, reporter, suite};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 const FORMAT: &str = "record {{ .failure.Name }} {{ .failure.ID }}{{ .nl }}";
 
 struct Files {
     dir: tempfile::TempDir,
+    /// Where what the rows are about is made.
+    rows: PathBuf,
     next: AtomicUsize,
     reporter: Arc<FileReporter>,
 }
@@ -26,6 +30,46 @@ fn settings(path: &Path) -> BackendSettings {
     s.set(Origin::Flag, "name", path.to_str().unwrap()).unwrap();
     s.set(Origin::Flag, "format", FORMAT).unwrap();
     s
+}
+
+/// What system calls say of files, and what it means. `dir` is a folder to make them in.
+fn table(dir: &Path) -> Vec<(&'static str, RowVerdict, PathBuf)> {
+    use RowVerdict as V;
+    let (later, dead) = (V::Retry { after: None }, V::DeadDestination);
+    let path = |name: &str| dir.join(name);
+    std::fs::write(path("file"), "").unwrap();
+    if std::fs::symlink_metadata(path("link")).is_err() {
+        symlink(path("file"), path("link")).unwrap();
+    }
+    if !path("pipe").exists() {
+        let mode = Mode::from_raw_mode(0o600);
+        mknodat(CWD, path("pipe"), FileType::Fifo, mode, 0).unwrap();
+    }
+    let mut rows = vec![
+        ("a new file", V::Delivered, path("new")),
+        ("a file that is there", V::Delivered, path("file")),
+        ("ENOSPC", later, "/dev/full".into()),
+        // Where no memory ever is, and the write is refused by the kernel.
+        ("EIO", later, "/proc/self/mem".into()),
+        ("ENOENT, of the folder", later, path("no/such/log")),
+        ("ENXIO, of a pipe", later, path("pipe")),
+        ("EISDIR", dead, dir.to_owned()),
+        ("ENOTDIR", dead, path("file/log")),
+        ("ELOOP", dead, path("link")),
+        ("ENAMETOOLONG", dead, path(&"x".repeat(300))),
+        // Nobody may write it, the superuser neither; EROFS where all of it is read-only.
+        ("EACCES or EROFS", dead, "/sys/kernel/uevent_seqnum".into()),
+    ];
+    let locked = path("locked");
+    if !locked.exists() {
+        std::fs::write(&locked, "").unwrap();
+        std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o400)).unwrap();
+    }
+    // The superuser may.
+    if std::fs::File::options().append(true).open(&locked).is_err() {
+        rows.push(("EACCES", dead, locked));
+    }
+    rows
 }
 
 #[async_trait]
@@ -42,11 +86,13 @@ impl Harness for Files {
                 .join(self.next.fetch_add(1, Ordering::SeqCst).to_string()),
             Scenario::Unavailable => "/dev/full".into(),
             Scenario::RefuseDestination => self.dir.path().to_owned(),
+            Scenario::Row(n) => table(&self.rows).into_iter().nth(n)?.2,
             _ => return None,
         };
         let setup = Setup::new(settings(&path).instance("default"));
         Some(setup.with_received(move || {
-            if scenario == Scenario::Unavailable {
+            let regular = path.starts_with(std::env::temp_dir()) && path.is_file();
+            if !regular {
                 // `/dev/full` takes nothing, and can be read for ever.
                 return Vec::new();
             }
@@ -57,6 +103,13 @@ impl Harness for Files {
         }))
     }
 
+    fn rows(&self) -> Vec<Row> {
+        table(&self.rows)
+            .into_iter()
+            .map(|(answer, verdict, _)| Row::new(answer, verdict))
+            .collect()
+    }
+
     fn secrets(&self) -> Vec<String> {
         Vec::new()
     }
@@ -65,8 +118,11 @@ impl Harness for Files {
 fn files() -> Files {
     let dir = tempfile::tempdir().unwrap();
     let reporter = FileReporter::new(&settings(&dir.path().join("first"))).unwrap();
+    let rows = dir.path().join("rows");
+    std::fs::create_dir(&rows).unwrap();
     Files {
         dir,
+        rows,
         next: AtomicUsize::new(0),
         reporter: Arc::new(reporter),
     }

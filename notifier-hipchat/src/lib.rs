@@ -1,1 +1,20 @@
 #![doc = include_str!("../README.md")]
+
+mod address;
+mod card;
+mod error;
+mod html;
+mod options;
+mod payload;
+mod rate;
+mod reporter;
+
+pub use crate::{
+    card::MAX_CARD,
+    options::{
+        COLORS, DEFAULT_BASE_URL, DEFAULT_COLOR, DEFAULT_FORMAT, DEFAULT_TEXT_FORMAT, OPTIONS,
+        SCHEME,
+    },
+    payload::{MAX_FROM, MAX_MESSAGE},
+    reporter::{HipchatFactory, HipchatReporter, HipchatReporterBuilder},
+};

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use notifier_core::{Clock, Error, Origin, Result, SystemClock};
 use reqwest::{Method, redirect, retry};
 
@@ -76,6 +77,11 @@ impl HttpClient {
             inner: Arc::clone(&self.inner),
             guest: true,
         }
+    }
+
+    /// The time by the client's clock.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// A request. The URL is checked when it is sent.

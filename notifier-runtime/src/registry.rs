@@ -3,100 +3,101 @@
 use std::sync::Arc;
 
 use notifiers::{
-    BackendSettings, Error, NoopUploader, OptionGroup, OptionSpec, Reporter, ReporterFactory,
-    Result, Uploader,
+    BackendSettings, NoopUploader, OptionGroup, Reporter, ReporterFactory, Result, Uploader,
+    UploaderFactory,
     http::{HttpClient, HttpSettings},
 };
 
 use crate::{
     Cli, Parsed, Problems, WatcherSettings,
-    cli::{Place, unknown},
+    cli::{NOOP, unknown},
 };
 
 /// The option groups of the reporters of this build.
 pub fn reporter_groups() -> Vec<OptionGroup> {
     vec![
+        #[cfg(feature = "sentry")]
+        notifiers::sentry::OPTIONS,
+        #[cfg(feature = "hipchat")]
+        notifiers::hipchat::OPTIONS,
         #[cfg(feature = "slack")]
         notifiers::slack::OPTIONS,
+        #[cfg(feature = "jira")]
+        notifiers::jira::OPTIONS,
         #[cfg(feature = "file")]
         notifiers::file::OPTIONS,
     ]
 }
 
-/// The names of the uploaders of this build.
-pub const UPLOADERS: &[&str] = &["noop"];
-
-const fn text(key: &'static str) -> OptionSpec {
-    OptionSpec::new(key, "not in this version")
+/// The option groups of the uploaders of this build, but for `noop`, which has none.
+pub fn uploader_groups() -> Vec<OptionGroup> {
+    vec![
+        #[cfg(feature = "s3")]
+        notifiers::s3::S3AWS_OPTIONS,
+        #[cfg(feature = "s3")]
+        notifiers::s3::S3GOAMZ_OPTIONS,
+    ]
 }
-
-/// What the original has and this version does not. Flags are taken, so that a command
-/// line that sets them works as long as it does not ask for the backend.
-const LATER_REPORTERS: &[OptionGroup] = &[
-    OptionGroup::new("sentry", &[text("dsn").secret()]),
-    OptionGroup::new(
-        "hipchat",
-        &[
-            text("base_url"),
-            text("room"),
-            text("token").secret(),
-            text("format"),
-        ],
-    ),
-    OptionGroup::new(
-        "jira",
-        &[
-            text("url"),
-            text("username"),
-            text("password").secret(),
-            text("issue_closed_status"),
-            text("fields"),
-        ],
-    ),
-];
-
-const S3: [OptionSpec; 5] = [
-    text("access_key").secret(),
-    text("secret_key").secret(),
-    text("bucket"),
-    text("prefix"),
-    text("timeout"),
-];
-
-const LATER_UPLOADERS: &[OptionGroup] = &[
-    OptionGroup::new(
-        "s3aws",
-        &[S3[0], S3[1], S3[2], S3[3], S3[4], text("region")],
-    ),
-    OptionGroup::new(
-        "s3goamz",
-        &[S3[0], S3[1], S3[2], S3[3], S3[4], text("endpoint")],
-    ),
-];
 
 /// Adds every backend's options to a command line.
 pub(crate) fn declare(mut cli: Cli) -> Cli {
     for g in reporter_groups() {
         cli = cli.reporter(g);
     }
-    for g in LATER_REPORTERS {
-        cli = cli.later(*g, Place::Reporter);
+    for g in uploader_groups() {
+        cli = cli.uploader(g);
     }
-    for g in LATER_UPLOADERS {
-        cli = cli.later(*g, Place::Uploader);
-    }
-    cli.uploaders(UPLOADERS)
+    cli
 }
 
-/// The uploader of a name.
+/// The factories of the uploaders of this build, but for `noop`, which needs none.
+fn uploaders(parsed: &Parsed, settings: &WatcherSettings) -> Result<Vec<Box<dyn UploaderFactory>>> {
+    #[cfg(not(feature = "s3"))]
+    let _ = (parsed, settings);
+    #[cfg(feature = "s3")]
+    let (client, env) = (http_client(parsed)?, parsed.env().clone());
+    #[cfg(feature = "s3")]
+    let environment =
+        notifiers::s3::Environment::new(move |name| Some(env.get(name)?.ok()?.to_owned()));
+    Ok(vec![
+        #[cfg(feature = "s3")]
+        Box::new(
+            notifiers::s3::S3AwsFactory::new(client.clone())
+                .environment(environment)
+                .request_timeout(settings.request_timeout),
+        ),
+        #[cfg(feature = "s3")]
+        Box::new(
+            notifiers::s3::S3GoamzFactory::new(client).request_timeout(settings.request_timeout),
+        ),
+    ])
+}
+
+/// Builds the uploader that `-uploader` names, with the client of the settings.
 ///
 /// # Errors
-/// [`ErrorKind::Config`](notifiers::ErrorKind::Config) if there is none of this name; it lists those there are.
-pub fn uploader(name: &str) -> Result<Arc<dyn Uploader>> {
-    match name {
-        "noop" => Ok(Arc::new(NoopUploader)),
-        _ => Err(Error::config(unknown("uploader", name, UPLOADERS, &[]))),
+/// Everything that is wrong with it; if there is none of this name, which there are.
+pub fn uploader(
+    parsed: &Parsed,
+    settings: &WatcherSettings,
+) -> Result<Arc<dyn Uploader>, Problems> {
+    let name = settings.uploader.as_str();
+    if name == NOOP {
+        return Ok(Arc::new(NoopUploader));
     }
+    let factories = uploaders(parsed, settings)?;
+    let mut problems = Problems::new();
+    let built = match factories.iter().find(|f| f.options().name == name) {
+        Some(factory) => problems.take(factory.build(&parsed.backend(factory.options()))),
+        None => {
+            let names = factories.iter().map(|f| f.options().name);
+            let names: Vec<&str> = [NOOP].into_iter().chain(names).collect();
+            problems.push(unknown("uploader", name, &names));
+            None
+        }
+    };
+    problems.masked(&parsed.redactor()).into_result()?;
+    built.ok_or_else(Problems::new)
 }
 
 /// The HTTP client that all backends share, as the settings have it.
@@ -110,11 +111,22 @@ pub fn http_client(parsed: &Parsed) -> Result<HttpClient> {
 
 /// The factories of the reporters of this build.
 pub fn reporters(client: &HttpClient) -> Vec<Box<dyn ReporterFactory>> {
-    #[cfg(not(feature = "slack"))]
+    #[cfg(not(any(
+        feature = "sentry",
+        feature = "hipchat",
+        feature = "slack",
+        feature = "jira"
+    )))]
     let _ = client;
     vec![
+        #[cfg(feature = "sentry")]
+        Box::new(notifiers::sentry::SentryFactory::new(client.clone())),
+        #[cfg(feature = "hipchat")]
+        Box::new(notifiers::hipchat::HipchatFactory::new(client.clone())),
         #[cfg(feature = "slack")]
         Box::new(notifiers::slack::SlackFactory::new(client.clone())),
+        #[cfg(feature = "jira")]
+        Box::new(notifiers::jira::JiraFactory::new(client.clone())),
         #[cfg(feature = "file")]
         Box::new(notifiers::file::FileFactory),
     ]
@@ -137,7 +149,7 @@ pub fn build(
     for name in names {
         let Some(factory) = factories.iter().find(|f| f.options().name == name) else {
             let names: Vec<&str> = factories.iter().map(|f| f.options().name).collect();
-            problems.push(unknown("reporters", name, &names, &[]));
+            problems.push(unknown("reporters", name, &names));
             continue;
         };
         let settings = parsed.backend(factory.options());

@@ -21,7 +21,6 @@ pub struct Table {
 pub fn tables(cli: &Cli) -> Vec<Table> {
     cli.sections()
         .iter()
-        .filter(|s| !s.later)
         .map(|s| {
             let name = s.group.name;
             let (title, file_table) = match s.place {

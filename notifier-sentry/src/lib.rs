@@ -1,1 +1,18 @@
 #![doc = include_str!("../README.md")]
+
+mod dsn;
+mod envelope;
+mod error;
+mod event;
+mod fingerprint;
+mod limits;
+mod options;
+mod quota;
+mod release;
+mod reporter;
+
+pub use crate::{
+    limits::{MAX_LOG_TAIL, MAX_MESSAGE},
+    options::{DEFAULT_ENVIRONMENT, DEFAULT_FINGERPRINT, OPTIONS, SCHEME},
+    reporter::{SentryFactory, SentryReporter, SentryReporterBuilder},
+};

@@ -1,13 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod conformance;
-pub mod http;
 #[cfg(feature = "hipchat")]
 pub mod hipchat;
+pub mod http;
 #[cfg(feature = "jira")]
 pub mod jira;
 #[cfg(feature = "mesos")]
 pub mod mesos;
+pub mod peer;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sentry")]

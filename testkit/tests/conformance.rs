@@ -10,13 +10,31 @@ use std::{
 
 use async_trait::async_trait;
 use notifier_core::{
-    BackendSettings, Capability, Destination, Error, ErrorKind, OptionGroup, OptionSpec, Origin,
-    Receipt, Reconciled, Report, ReportOptions, Reporter, Result, Scope, Settings,
+    BackendSettings, Capability, Delivery, Destination, Error, ErrorKind, OptionGroup, OptionSpec,
+    Origin, Receipt, Reconciled, Report, ReportOptions, Reporter, Result, Retry, Scope, Settings,
 };
-use notifier_testkit::conformance::{Harness, Results, Scenario, Setup, reporter, suite};
+use notifier_testkit::conformance::{
+    Harness, Results, Row, RowVerdict, Scenario, Setup, reporter, suite,
+};
 
 const GROUP: OptionGroup = OptionGroup::new("kept", &[OptionSpec::new("url", "where to")]);
 const TOKEN: &str = "canary-token-1984";
+
+/// The service's table of verdicts: each kind of row there is.
+const ROWS: [(&str, RowVerdict); 7] = [
+    ("taken", RowVerdict::Delivered),
+    ("busy", RowVerdict::Retry { after: None }),
+    (
+        "busy for a while",
+        RowVerdict::Retry {
+            after: Some(Duration::from_secs(7)),
+        },
+    ),
+    ("lost", RowVerdict::Ambiguous),
+    ("refused", RowVerdict::Dead),
+    ("closed", RowVerdict::DeadDestination),
+    ("too long", RowVerdict::Shrink),
+];
 
 /// A service, as far as its messages and the tries of them.
 #[derive(Debug, Default)]
@@ -47,12 +65,73 @@ enum Flaw {
     RefusesProgress,
     TwoTargets,
     TwoTargetsEachTime,
+    ReadsTakenAsLost,
+    ReadsBusyAsLost,
+    ForgetsTheWait,
+    ReadsLostAsBusy,
+    ReadsRefusedAsBusy,
+    ReadsClosedAsRefused,
+    GivesUpWhatIsTooLong,
+    ShrinksInSilence,
+    ShrinksThrice,
+    SendsThoughBusy,
+    RetriesInARow,
 }
 
 #[derive(Debug)]
 struct Kept(Flaw, Shared, AtomicBool);
 
 impl Kept {
+    /// One message to a service that answers as one row says.
+    fn row(&self, verdict: RowVerdict, text: &str) -> Result<Receipt> {
+        let flaw = self.0;
+        let put = |taken: bool| {
+            let mut s = self.1.lock().unwrap();
+            s.attempts += 1;
+            if taken {
+                s.received.push(text.to_owned());
+            }
+        };
+        put(match verdict {
+            RowVerdict::Delivered | RowVerdict::Ambiguous => true,
+            RowVerdict::Retry { .. } => flaw == Flaw::SendsThoughBusy,
+            _ => false,
+        });
+        if flaw == Flaw::RetriesInARow {
+            put(false);
+        }
+        let busy = Error::new(ErrorKind::Unavailable, "busy");
+        let lost = Error::new(ErrorKind::Timeout, "lost");
+        let refused = Error::new(ErrorKind::Rejected, "refused");
+        Err(match verdict {
+            RowVerdict::Delivered if flaw == Flaw::ReadsTakenAsLost => lost,
+            RowVerdict::Delivered => return Ok(Receipt::delivered("x")),
+            RowVerdict::Retry { .. } if flaw == Flaw::ReadsBusyAsLost => {
+                busy.with_delivery(Delivery::Unknown)
+            }
+            RowVerdict::Retry { .. } if flaw == Flaw::ForgetsTheWait => busy,
+            RowVerdict::Retry { after } => busy.with_retry(Retry::Later { after }),
+            RowVerdict::Ambiguous if flaw == Flaw::ReadsLostAsBusy => busy,
+            RowVerdict::Ambiguous => lost,
+            RowVerdict::Dead if flaw == Flaw::ReadsRefusedAsBusy => busy,
+            RowVerdict::DeadDestination if flaw != Flaw::ReadsClosedAsRefused => {
+                refused.with_scope(Scope::Destination)
+            }
+            RowVerdict::Shrink if flaw != Flaw::GivesUpWhatIsTooLong => {
+                if flaw == Flaw::ShrinksThrice {
+                    put(false);
+                }
+                put(true);
+                let receipt = Receipt::delivered("x");
+                return Ok(match flaw {
+                    Flaw::ShrinksInSilence => receipt,
+                    _ => receipt.with_warning(Error::new(ErrorKind::TooLarge, "cut")),
+                });
+            }
+            _ => refused,
+        })
+    }
+
     /// One try of one message.
     fn exchange(&self, text: &str) -> Result<()> {
         let mut s = self.1.lock().unwrap();
@@ -115,6 +194,10 @@ impl Reporter for Kept {
     }
     async fn report(&self, report: &Report, opts: &ReportOptions<'_>) -> Result<Receipt> {
         let mut text = report.summary();
+        let mode = self.1.lock().unwrap().mode;
+        if let Some(Scenario::Row(n)) = mode {
+            return self.row(ROWS[n].1, &text);
+        }
         let hostile = report.subject().failure().is_some_and(|f| f.name != "web");
         match self.0 {
             Flaw::SendsNothing => return Ok(Receipt::delivered("x")),
@@ -189,6 +272,10 @@ impl Harness for Rig {
                 .with_attempts(move || tried.lock().unwrap().attempts),
         )
     }
+    fn rows(&self) -> Vec<Row> {
+        ROWS.map(|(answer, verdict)| Row::new(answer, verdict))
+            .into()
+    }
     fn secrets(&self) -> Vec<String> {
         vec![TOKEN.to_owned()]
     }
@@ -240,6 +327,20 @@ async fn each_broken_promise_is_found() {
         (Flaw::PanicsOnProgress, PROGRESS),
         (Flaw::RefusesProgress, PROGRESS),
         (Flaw::TwoTargetsEachTime, PROGRESS),
+        (Flaw::ReadsTakenAsLost, "taken: Delivered"),
+        (Flaw::ReadsBusyAsLost, "busy: Retry { after: None }"),
+        (
+            Flaw::ForgetsTheWait,
+            "busy for a while: Retry { after: Some(7s) }",
+        ),
+        (Flaw::ReadsLostAsBusy, "lost: Ambiguous"),
+        (Flaw::ReadsRefusedAsBusy, "refused: Dead"),
+        (Flaw::ReadsClosedAsRefused, "closed: DeadDestination"),
+        (Flaw::GivesUpWhatIsTooLong, "too long: Shrink"),
+        (Flaw::ShrinksInSilence, "too long: Shrink"),
+        (Flaw::ShrinksThrice, "too long: Shrink"),
+        (Flaw::SendsThoughBusy, "busy: Retry { after: None }"),
+        (Flaw::RetriesInARow, "refused: Dead"),
     ] {
         let results = judged(flaw).await;
         let found: Vec<&str> = results.failures().map(|c| c.name.as_str()).collect();
@@ -259,6 +360,34 @@ async fn the_short_form_says_that_it_does_not_know_what_arrived() {
             .contains("skip  the message arrives: the harness cannot say what arrived"),
         "{results}"
     );
+}
+
+/// A harness that has rows, and cannot make the service answer as they say.
+struct Promises(Rig);
+
+#[async_trait]
+impl Harness for Promises {
+    fn reporter(&self) -> Arc<dyn Reporter> {
+        self.0.reporter()
+    }
+    async fn prepare(&self, scenario: Scenario) -> Option<Setup> {
+        match scenario {
+            Scenario::Row(_) => None,
+            _ => self.0.prepare(scenario).await,
+        }
+    }
+    fn rows(&self) -> Vec<Row> {
+        self.0.rows()
+    }
+    fn secrets(&self) -> Vec<String> {
+        self.0.secrets()
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_made_is_no_row() {
+    let results = suite(&Promises(Rig(Flaw::None, Shared::default()))).await;
+    assert_eq!(results.failures().count(), ROWS.len(), "{results}");
 }
 
 #[tokio::test]

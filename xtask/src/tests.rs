@@ -162,7 +162,8 @@ fn emulator(said: &mut Said) -> Result<u64> {
         return Ok(0);
     }
     if !(peers::is_root() && has("unshare") && has("ip")) {
-        said.skipped.push("slack emulator: it needs a network namespace (root, unshare, ip)".into());
+        said.skipped
+            .push("slack emulator: it needs a network namespace (root, unshare, ip)".into());
         return Ok(0);
     }
     let mut c = command("unshare");
@@ -206,7 +207,8 @@ fn compare(said: &mut Said) -> Result<u64> {
         return Ok(0);
     }
     if !has("python3") {
-        said.skipped.push("comparison with recordings of the original: python3 is not installed".into());
+        said.skipped
+            .push("comparison with recordings of the original: python3 is not installed".into());
         return Ok(0);
     }
     // The original's port for agents is written into it, and so into its recordings.

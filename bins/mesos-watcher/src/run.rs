@@ -72,7 +72,7 @@ async fn watch(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<Summary, Fatal> {
     let reporters = registry::build_all(parsed, settings)?;
-    let uploader = registry::uploader(&settings.uploader)?;
+    let uploader = registry::uploader(parsed, settings)?;
     let (source, locator) = source(parsed)?;
     let name = notifiers::Source::name(&source).to_owned();
 

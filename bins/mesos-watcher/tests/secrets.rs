@@ -1,13 +1,13 @@
-//! Fifty secrets are planted in flags, environment, file and labels; the watcher
-//! logs all it can, in both forms, while messages succeed and fail in every way.
-//! None of them may be seen anywhere.
+//! Fifty secrets are planted in flags, environment, file and labels, of every backend; the
+//! watcher logs all it can, in both forms, while messages succeed and fail in every way.
+//! None of them may be seen anywhere, nor in what is kept on the disk.
 
 mod support;
 
 use std::{fmt::Write, time::Duration};
 
 use notifier_testkit::{
-    http::Action,
+    http::{Action, Delivery, End, Reply, Request, ScriptedServer},
     mesos::{Auth, Death, FakeCluster, TaskSpec},
     slack::{FakeSlack, SlackReply},
 };
@@ -302,4 +302,147 @@ async fn run(format: &str) {
     }
     let help = Watcher::start(&["-help".into()], &env).end(WAIT).await;
     plants.assert_absent("help", &help.stdout);
+}
+
+/// Every service, each in a bad mood: it takes a message, or refuses it and repeats what it was sent.
+fn moody(request: &Request) -> Action {
+    let auth = ["authorization", "x-sentry-auth"]
+        .iter()
+        .find_map(|h| request.header(h));
+    let echo = format!(
+        "no: {} {} {}",
+        request.target,
+        auth.unwrap_or_default(),
+        request.text()
+    );
+    let path = request.path();
+    match request.serial % 7 {
+        0 => Reply::text(401, echo).into(),
+        1 => Reply::json(400, &serde_json::json!({"detail": echo, "errorMessages": [echo], "error": {"message": echo}})).into(),
+        2 => Reply::html(502).into(),
+        3 => Reply::new(429).header("Retry-After", "1").body(echo).into(),
+        4 => Reply::text(200, echo).delivery(Delivery::new().cut(3, End::Reset)).into(),
+        _ if path.contains("/envelope/") => {
+            Reply::json(200, &serde_json::json!({"id": "0".repeat(32)})).into()
+        }
+        _ if path.contains("/room/") => Action::status(204),
+        _ => Reply::text(200, "ok").into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_any_backend_is_seen_or_kept_anywhere() {
+    for format in ["text", "json"] {
+        every_backend(format).await;
+    }
+}
+
+async fn every_backend(format: &str) {
+    let mut plants = Plants(Vec::new());
+    let cluster = FakeCluster::start().await.unwrap();
+    let sink = ScriptedServer::with_service(moody).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let file = folder.path().join("failures.log");
+    std::fs::create_dir(&state).unwrap();
+    let dsn = |key: String, secret: String| {
+        sink.url("/1")
+            .replace("http://", &format!("http://{key}:{secret}@"))
+    };
+    let flag_dsn = dsn("publickey".into(), plants.plant("dsn"));
+    let flags: Vec<String> = vec![
+        format!("-masters={}", cluster.masters_flag()),
+        "-reporters=sentry,hipchat,jira,slack,file".into(),
+        format!("-hipchat.base_url={}", sink.url("/v2/")),
+        "-hipchat.room=ops".into(),
+        format!("-hipchat.token={}", plants.plant("token")),
+        format!("-jira.url={}", sink.url("/")),
+        format!("-jira.username={}", "watcher"),
+        format!(
+            "-slack.hook_url={}",
+            sink.url(&format!("/services/{}", plants.plant("hook")))
+        ),
+        format!("-file.name={}", file.display()),
+        "-file.format={{ .failure.ID }} {{ .failure.Labels }} {{ .stdoutURL }}{{ .nl }}".into(),
+        "-uploader=s3goamz".into(),
+        format!("-s3goamz.endpoint={}", sink.url("/store")),
+        "-s3goamz.access_key=AKEYofTheWatcher".into(),
+        "-s3goamz.bucket=logs".into(),
+        format!("-state-dir={}", state.display()),
+        "-mesos.interval=150ms".into(),
+        "-retry.max-interval=1s".into(),
+        "-log.level=trace".into(),
+        format!("-log.format={format}"),
+        "-shutdown-timeout=2s".into(),
+    ];
+    let (jira, s3) = (plants.plant("password"), plants.plant("secretkey"));
+    let env = [
+        ("NOTIFIER_LABEL_URLS_ALLOW", "127.0.0.0/8"),
+        ("SENTRY_DSN", flag_dsn.as_str()),
+        ("JIRA_PASSWORD", jira.as_str()),
+        ("S3_SECRET_KEY", s3.as_str()),
+    ];
+    let watcher = Watcher::start(&flags, &env);
+    assert!(
+        cluster.wait_for_streams(1, WAIT).await,
+        "{}",
+        watcher.stderr()
+    );
+    for n in 0..12 {
+        let label_dsn = dsn(plants.plant("publickey"), plants.plant("labeldsn"));
+        let hook = sink.url(&format!("/services/{}", plants.plant("labelhook")));
+        let task = cluster.launch(
+            TaskSpec::new(format!("t.{n}"))
+                .label("complainer_sentry_instances", "default,team")
+                .label("complainer_sentry_instance_team_dsn", label_dsn)
+                .label("complainer_hipchat_instances", "default,team")
+                .label(
+                    "complainer_hipchat_instance_team_token",
+                    plants.plant("labeltoken"),
+                )
+                .label("complainer_slack_hook_url", hook)
+                .label("DB_PASSWORD", plants.plant("label")),
+        );
+        cluster.fail(&task, Death::failed());
+    }
+    let told = |what: &str| sink.count_requests(|r| r.path().contains(what));
+    let until = std::time::Instant::now() + WAIT;
+    while told("/envelope/") < 24
+        || told("/room/") < 24
+        || told("/services/") < 12
+        || told("/store/") < 12
+    {
+        assert!(std::time::Instant::now() < until, "{}", watcher.stderr());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ended = watcher.stop().await;
+    assert!(ended.status.success(), "{}", ended.stderr);
+    plants.assert_absent("the log", &ended.stderr);
+    plants.assert_absent("stdout", &ended.stdout);
+    // A link is what a message is for; nowhere else may it be.
+    let links = std::fs::read_to_string(&file).unwrap();
+    plants.assert_absent("the file", &links);
+    assert!(links.contains("&Signature="), "{links}");
+    plants.0.push("Signature=".into());
+    plants.assert_absent("the log", &ended.stderr);
+    let mut looked = 0;
+    for entry in std::fs::read_dir(&state).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "key") {
+            continue;
+        }
+        looked += 1;
+        let kept = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        plants.assert_absent(&path.display().to_string(), &kept);
+    }
+    assert!(looked > 0);
+    for r in sink.requests() {
+        // Each goes where it belongs, and is in no address.
+        let body = r.text();
+        let is_message = r.method == "POST" && !r.path().contains("/envelope/");
+        if is_message {
+            plants.assert_absent("a message", &body.replace("Signature=", ""));
+        }
+        assert!(!r.query().contains("S3cr3t"), "{}", r.target);
+    }
 }

@@ -306,7 +306,7 @@ impl Reader<'_> {
                     let known: Vec<&str> = self
                         .sections
                         .iter()
-                        .filter(|s| s.place == place && !s.later)
+                        .filter(|s| s.place == place)
                         .map(|s| s.group.name)
                         .collect();
                     self.unknown(&key.span(), name, what, &known);

@@ -18,7 +18,7 @@ pub(super) fn help(cli: &Cli) -> String {
          labels may set.",
         "",
     );
-    for s in cli.sections().iter().filter(|s| !s.later) {
+    for s in cli.sections() {
         out.push_str(&format!("\n{}:\n", heading(s)));
         for o in s.group.options {
             out.push_str(&format!("  -{}", s.group.flag(o)));

@@ -33,6 +33,12 @@ const REPORTERS: &str = "reporters";
 /// The key of the option that names the uploader.
 const UPLOADER: &str = "uploader";
 
+/// Variables that AWS's own libraries read.
+const AWS_SECRETS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// The uploader that needs no options.
+pub(crate) const NOOP: &str = "noop";
+
 /// Where a group's options stand in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -51,8 +57,6 @@ pub(crate) struct Section {
     pub(crate) title: &'static str,
     pub(crate) group: OptionGroup,
     pub(crate) place: Place,
-    /// Not in this version: its flags are taken and do nothing.
-    pub(crate) later: bool,
 }
 
 type Check = Arc<dyn Fn(&Parsed, &mut Problems) + Send + Sync>;
@@ -97,7 +101,6 @@ pub struct Cli {
     required: Vec<&'static str>,
     port_for: Option<&'static str>,
     state_directory_for: Option<&'static str>,
-    uploaders: &'static [&'static str],
     checks: Vec<Check>,
 }
 
@@ -121,7 +124,6 @@ impl Cli {
             required: Vec::new(),
             port_for: None,
             state_directory_for: None,
-            uploaders: &[],
             checks: Vec::new(),
         }
     }
@@ -144,7 +146,6 @@ impl Cli {
             title,
             group,
             place: Place::Program,
-            later: false,
         });
         self
     }
@@ -156,7 +157,6 @@ impl Cli {
             title,
             group,
             place: Place::Section,
-            later: false,
         });
         self
     }
@@ -168,7 +168,6 @@ impl Cli {
             title: "Reporter",
             group,
             place: Place::Reporter,
-            later: false,
         });
         self
     }
@@ -180,27 +179,7 @@ impl Cli {
             title: "Uploader",
             group,
             place: Place::Uploader,
-            later: false,
         });
-        self
-    }
-
-    /// Adds options that are taken, so that an existing command line works, but do nothing yet.
-    #[must_use]
-    pub(crate) fn later(mut self, group: OptionGroup, place: Place) -> Self {
-        self.sections.push(Section {
-            title: "Later",
-            group,
-            place,
-            later: true,
-        });
-        self
-    }
-
-    /// Sets which uploaders there are.
-    #[must_use]
-    pub(crate) fn uploaders(mut self, names: &'static [&'static str]) -> Self {
-        self.uploaders = names;
         self
     }
 
@@ -289,7 +268,6 @@ impl Cli {
         }
         let known: Vec<&str> = names
             .iter()
-            .filter(|(_, i, _)| !self.sections[*i].later)
             .flat_map(|(f, _, o)| [f.as_str()].into_iter().chain(o.aliases.iter().copied()))
             .collect();
 
@@ -350,7 +328,7 @@ impl Cli {
     }
 
     fn read_env(&self, env: &Env, raw: &mut Raw, problems: &mut Problems) {
-        for (i, s) in self.sections.iter().enumerate().filter(|(_, s)| !s.later) {
+        for (i, s) in self.sections.iter().enumerate() {
             for spec in s.group.options {
                 let Some(name) = s.group.env(spec) else {
                     continue;
@@ -426,7 +404,6 @@ impl Cli {
         for s in &self.sections {
             match s.place {
                 Place::Program => program.declare(s.group.options),
-                _ if s.later => {}
                 _ => {
                     backends.insert(s.group.name, BackendSettings::new(s.group));
                 }
@@ -459,6 +436,11 @@ impl Cli {
                         let _ = b.set(e.origin, e.spec.key, &value);
                     }
                 }
+            }
+        }
+        for name in AWS_SECRETS {
+            if let Some(Ok(secret)) = env.get(name) {
+                secrets.push(secret.to_owned());
             }
         }
         for (section, instance, spec, label, values) in raw.instances {
@@ -503,12 +485,17 @@ impl Cli {
         }
         let asked = program.list(REPORTERS);
         let all = program.spec(REPORTERS).is_none() || asked.is_empty();
+        let uploader = program.get(UPLOADER);
         for (section, line) in unasked {
             let s = &self.sections[section];
-            if s.later || (s.place == Place::Reporter && !all && !asked.contains(&s.group.name)) {
-                continue;
+            let asked = match s.place {
+                Place::Reporter => all || asked.contains(&s.group.name),
+                Place::Uploader => uploader.is_none_or(|u| u == s.group.name),
+                Place::Program | Place::Section => true,
+            };
+            if asked {
+                problems.push(line);
             }
-            problems.push(line);
         }
         for key in self.required.iter().filter(|_| !broken) {
             if let Err(e) = program.require(key) {
@@ -524,6 +511,7 @@ impl Cli {
             backends,
             secrets,
             command_line,
+            env: env.clone(),
         };
         for check in self.checks.iter().filter(|_| !broken) {
             check(&parsed, &mut problems);
@@ -534,36 +522,21 @@ impl Cli {
 
     /// Reporters and uploader must be ones that there are.
     fn check_names(&self, program: &ProgramSettings, problems: &mut Problems) {
-        let names = |place: Place, later: bool| -> Vec<&str> {
-            let these = self
-                .sections
-                .iter()
-                .filter(|s| s.place == place && s.later == later);
-            these.map(|s| s.group.name).collect()
+        let names = |place: Place| {
+            let these = self.sections.iter().filter(move |s| s.place == place);
+            these.map(|s| s.group.name)
         };
-        let known = names(Place::Reporter, false);
+        let known: Vec<&str> = names(Place::Reporter).collect();
         for name in program
             .list(REPORTERS)
             .into_iter()
             .filter(|n| !known.contains(n))
         {
-            problems.push(unknown(
-                REPORTERS,
-                name,
-                &known,
-                &names(Place::Reporter, true),
-            ));
+            problems.push(unknown(REPORTERS, name, &known));
         }
-        if let Some(name) = program
-            .get(UPLOADER)
-            .filter(|n| !self.uploaders.contains(n))
-        {
-            problems.push(unknown(
-                UPLOADER,
-                name,
-                self.uploaders,
-                &names(Place::Uploader, true),
-            ));
+        let known: Vec<&str> = [NOOP].into_iter().chain(names(Place::Uploader)).collect();
+        if let Some(name) = program.get(UPLOADER).filter(|n| !known.contains(n)) {
+            problems.push(unknown(UPLOADER, name, &known));
         }
     }
 
@@ -603,12 +576,11 @@ impl Cli {
 }
 
 /// Says that there is no backend of a name, and which there are.
-pub(crate) fn unknown(option: &str, name: &str, known: &[&str], later: &[&str]) -> String {
-    let there = known.join(", ");
-    if later.contains(&name) {
-        return format!("{option}: {name} is not in this version; there is {there}");
-    }
-    format!("{option}: there is no {name:?}; there is {there}")
+pub(crate) fn unknown(option: &str, name: &str, known: &[&str]) -> String {
+    format!(
+        "{option}: there is no {name:?}; there is {}",
+        known.join(", ")
+    )
 }
 
 /// The known name nearest to a wrong one, if one is near.

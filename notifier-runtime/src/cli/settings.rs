@@ -2,9 +2,11 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use notifiers::{
     BackendSettings, Error, OptionGroup, OptionSpec, Origin, Result, Secret, parse_bool,
-    parse_duration,
+    parse_duration, parse_size,
     redact::{MASK, Redactor},
 };
+
+use super::Env;
 
 /// What a command line, the environment and a file said.
 ///
@@ -18,9 +20,15 @@ pub struct Parsed {
     pub backends: BTreeMap<&'static str, BackendSettings>,
     pub(crate) secrets: Vec<Secret>,
     pub(crate) command_line: Vec<String>,
+    pub(crate) env: Env,
 }
 
 impl Parsed {
+    /// The environment it was read from, for libraries that have variables of their own.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
     /// Every secret value that was given, whether it counts or not, and the passwords in addresses.
     pub fn secrets(&self) -> Vec<Secret> {
         self.secrets.clone()
@@ -149,6 +157,11 @@ impl ProgramSettings {
     /// A whole number.
     pub fn integer(&self, key: &str) -> Option<u64> {
         self.get(key).and_then(|v| v.parse().ok())
+    }
+
+    /// A number of bytes.
+    pub fn size(&self, key: &str) -> Option<u64> {
+        self.get(key).and_then(parse_size)
     }
 
     /// The parts of a comma-separated list, trimmed, without empty ones.

@@ -66,7 +66,10 @@ pub(super) fn fits_row(verdict: RowVerdict, receipt: &Receipt) -> Verdict {
     if ok {
         Ok(())
     } else {
-        Err(format!("it says {next:?}, {error:?}, {:?}", receipt.warnings))
+        Err(format!(
+            "it says {next:?}, {error:?}, {:?}",
+            receipt.warnings
+        ))
     }
 }
 

@@ -12,7 +12,14 @@ mod wire;
 
 pub use reply::{Action, Body, BodySender, Delivery, End, Framing, Reply};
 pub use request::Request;
-#[cfg(any(feature = "mesos", feature = "slack"))]
+#[cfg(any(
+    feature = "hipchat",
+    feature = "jira",
+    feature = "mesos",
+    feature = "s3",
+    feature = "sentry",
+    feature = "slack"
+))]
 pub(crate) use server::lock;
 pub use server::{ScriptedServer, Service};
 #[cfg(feature = "mesos")]

@@ -68,6 +68,21 @@ const DEBIAN: &[Peer] = &[
         packages: &["libzookeeper-java"],
         used_for: "ZooKeeper",
     },
+    Peer {
+        program: "radosgw",
+        packages: &["radosgw"],
+        used_for: "Ceph's S3 gateway",
+    },
+    Peer {
+        program: "ceph-mon",
+        packages: &["ceph-mon"],
+        used_for: "Ceph's S3 gateway",
+    },
+    Peer {
+        program: "ceph-osd",
+        packages: &["ceph-osd"],
+        used_for: "Ceph's S3 gateway",
+    },
 ];
 
 /// The Slack emulator, pinned: later ones need a newer Node.js or are another package.

@@ -9,6 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How the names of variables begin that a watcher listens to.
+const OURS: [&str; 10] = [
+    "COMPLAINER_",
+    "SLACK_",
+    "FILE_",
+    "SENTRY_",
+    "HIPCHAT_",
+    "JIRA_",
+    "S3_",
+    "AWS_",
+    "NOTIFIER_",
+    "MESOS_",
+];
+
 /// A running watcher, ended when dropped.
 #[derive(Debug)]
 pub(crate) struct Watcher {
@@ -102,10 +116,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if ["COMPLAINER_", "SLACK_", "FILE_", "NOTIFIER_", "MESOS_"]
-            .iter()
-            .any(|p| name.starts_with(p))
-        {
+        if OURS.iter().any(|p| name.starts_with(p)) {
             command.env_remove(&name);
         }
     }

@@ -11,9 +11,15 @@ use notifier_core::{
 };
 
 use super::*;
+use crate::conformance::Row;
 
-const GROUP: OptionGroup =
-    OptionGroup::new("flawed", &[OptionSpec::new("token", "a secret").secret()]);
+const GROUP: OptionGroup = OptionGroup::new(
+    "flawed",
+    &[
+        OptionSpec::new("token", "a secret").secret(),
+        OptionSpec::new("room", "where to"),
+    ],
+);
 const TOKEN: &str = "canary-token-1984";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +36,13 @@ enum Flaw {
     AlwaysLater,
     Hangs,
     CheckFails,
+    RefusesRow,
 }
 
 struct Flawed(Flaw, AtomicU32);
+
+/// The answer that the one row is about, and the room that gives it.
+const STRANGE: &str = "a strange yes";
 
 impl fmt::Debug for Flawed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +75,10 @@ impl Reporter for Flawed {
         };
         Ok(Some(Destination::new("flawed", [part], "x")))
     }
-    async fn report(&self, r: &Report, _: &ReportOptions<'_>) -> CoreResult<Receipt> {
+    async fn report(&self, r: &Report, opts: &ReportOptions<'_>) -> CoreResult<Receipt> {
+        if self.0 == Flaw::RefusesRow && opts.settings.get("room") == Some(STRANGE) {
+            return Err(Error::new(ErrorKind::Rejected, "what is this"));
+        }
         let text = r.subject().failure().map_or("", |f| f.name.as_str());
         match self.0 {
             Flaw::PanicsOnNul => assert!(!text.contains('\0')),
@@ -109,7 +122,14 @@ impl Harness for Only {
     async fn prepare(&self, scenario: Scenario) -> Option<Setup> {
         let mut s = BackendSettings::new(GROUP);
         s.set(Origin::Flag, "token", TOKEN).unwrap();
-        (scenario == Scenario::Deliver).then(|| Setup::new(s.instance("default")))
+        if scenario == Scenario::Row(0) {
+            s.set(Origin::Flag, "room", STRANGE).unwrap();
+        }
+        let can = matches!(scenario, Scenario::Deliver | Scenario::Row(0));
+        can.then(|| Setup::new(s.instance("default")))
+    }
+    fn rows(&self) -> Vec<Row> {
+        vec![Row::new(STRANGE, RowVerdict::Delivered)]
     }
     fn secrets(&self) -> Vec<String> {
         vec![TOKEN.to_owned()]
@@ -143,6 +163,7 @@ async fn each_flaw_is_found_where_it_is() {
         (Flaw::AlwaysLater, Some("a report is delivered once")),
         (Flaw::Hangs, Some("a report is delivered once")),
         (Flaw::CheckFails, Some("the check passes and sends nothing")),
+        (Flaw::RefusesRow, Some("a strange yes: Delivered")),
     ] {
         let results = suite(&Only(Arc::new(Flawed(flaw, AtomicU32::new(0))))).await;
         let found: Vec<&str> = results.failures().map(|c| c.name.as_str()).collect();

@@ -1,0 +1,515 @@
+//! One attempt to deliver one report.
+
+use std::time::Duration;
+
+use notifier_core::{
+    Delivered, Delivery, Error, ErrorKind, Receipt, Reconciled, Report, ReportOptions, Result,
+    Subject,
+};
+use notifier_http::{Answer, Method};
+use serde::Deserialize;
+
+use crate::{
+    JiraReporter,
+    api::{Api, Flavour, segment},
+    attach,
+    error::{Step, complaints, config, is_about_others, one_line},
+    issue::{Issue, browse},
+    jql::{self, Alike, Closed},
+    message::Message,
+    options::OnRepeat,
+    payload::{DELIVERY, Payload, delivery_label, marker},
+    progress::{Creating, FIRST_LOOK, Progress, SETTLED},
+    project::Place,
+    recent::Known,
+    repeat,
+    search,
+};
+
+/// How many issues that a search found are looked at.
+const MOST_LOOKED_AT: usize = 3;
+
+/// One attempt.
+pub(crate) struct Attempt<'a> {
+    jira: &'a JiraReporter,
+    api: Api,
+    report: &'a Report,
+    opts: &'a ReportOptions<'a>,
+    progress: Progress,
+    closed: Closed,
+    warnings: Vec<Error>,
+    /// Whom the receipt names.
+    target: String,
+}
+
+/// An issue about the same.
+enum Found {
+    Open(String),
+    Closed(String),
+}
+
+#[derive(Deserialize)]
+struct Created {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct DeliveryProperty {
+    #[serde(default)]
+    value: DeliveryValue,
+}
+
+#[derive(Default, Deserialize)]
+struct DeliveryValue {
+    #[serde(default)]
+    delivery: String,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn new(
+        jira: &'a JiraReporter,
+        report: &'a Report,
+        opts: &'a ReportOptions<'a>,
+    ) -> Result<Self> {
+        let api = jira.api(opts.settings)?;
+        let status = opts.settings.text("issue_closed_status").trim();
+        let closed = if status.is_empty() || jira.has_no_status(&api, status) {
+            Closed::Done
+        } else {
+            Closed::Status(status.to_owned())
+        };
+        Ok(Self {
+            jira,
+            api,
+            report,
+            opts,
+            progress: Progress::read(opts.progress),
+            closed,
+            warnings: Vec::new(),
+            target: "jira".to_owned(),
+        })
+    }
+
+    /// Delivers, as far as that was not done before.
+    pub(crate) async fn run(mut self) -> Result<Receipt> {
+        let instance = self.jira.instance(&self.api).await?;
+        if let Some(key) = self.progress.issue.clone() {
+            return Ok(self.finish(instance.flavour, &key).await);
+        }
+        if let Some(creating) = self.progress.creating.clone()
+            && let Some(key) = self.made(instance.flavour, &creating).await?
+        {
+            self.settled(instance.flavour, &creating.marker, &key).await;
+            return Ok(self.finish(instance.flavour, &key).await);
+        }
+        let mut message = self.jira.templates(self.opts.settings)?.render(self.report)?;
+        self.warnings.append(&mut message.warnings);
+        let place = self.jira.place(&self.api, &message.project, &message.kind).await?;
+        self.target = one_line(&self.api.redact(&place.project), 60);
+        let marker = marker(&place, &message.about);
+        let jira = self.jira;
+        let _turn = jira.recent.turn(&self.scoped(&marker)).await;
+        let on_repeat = OnRepeat::read(self.opts.settings.text("on_repeat"));
+        let wants_closed = on_repeat == OnRepeat::Reopen && !self.is_recovery();
+        match self.find(&place, &message, &marker, wants_closed).await? {
+            Some(Found::Open(key)) => self.repeat(&place, &key, &marker, on_repeat).await,
+            Some(Found::Closed(key)) => {
+                match self.issue(&place, &key).reopen(&self.closed).await? {
+                    None => self.repeat(&place, &key, &marker, on_repeat).await,
+                    Some(why) => {
+                        self.warnings.push(why);
+                        self.create(&place, &message, &marker).await
+                    }
+                }
+            }
+            None => self.create(&place, &message, &marker).await,
+        }
+    }
+
+    /// Says whether an attempt before this one arrived.
+    pub(crate) async fn reconcile(mut self) -> Result<Reconciled> {
+        // What comes after the issue can be done again.
+        let Some(mut creating) = self.progress.creating.clone() else {
+            let is_done = self.progress.issue.is_some()
+                && self.progress.attaching.is_none();
+            return Ok(match (is_done, self.progress.issue.clone()) {
+                (true, Some(key)) => Reconciled::Delivered(self.receipt(&key)),
+                _ => Reconciled::NotDelivered,
+            });
+        };
+        let instance = self.jira.instance(&self.api).await?;
+        if let Some(key) = self.made(instance.flavour, &creating).await? {
+            self.settled(instance.flavour, &creating.marker, &key).await;
+            return Ok(Reconciled::Delivered(self.finish(instance.flavour, &key).await));
+        }
+        let now = self.api.clock().now();
+        if creating.at > now.as_millisecond() {
+            // The clock was set back: from now on, then.
+            creating.at = now.as_millisecond();
+            self.progress.creating = Some(creating.clone());
+            self.opts.save(self.progress.json()).await?;
+        }
+        let marker = self.scoped(&creating.marker);
+        match creating.wait(now) {
+            None => {
+                self.jira.recent.forget(&marker);
+                Ok(Reconciled::NotDelivered)
+            }
+            Some(wait) => {
+                // Others wait, too, until it is known: also after a restart.
+                if self.jira.recent.get(&marker, now).is_none() {
+                    let asked = Known::Asked(self.opts.id.to_string());
+                    self.jira.recent.note(&marker, now, asked);
+                }
+                let text = "an issue that was asked for is not found yet; the search may be behind";
+                Err(Error::new(ErrorKind::Unavailable, text).with_retry_after(wait))
+            }
+        }
+    }
+
+    /// A marker of this Jira.
+    fn scoped(&self, marker: &str) -> String {
+        format!("{} {marker}", self.api.identity())
+    }
+
+    fn is_recovery(&self) -> bool {
+        matches!(self.report.subject(), Subject::Recovery(_))
+    }
+
+    fn issue<'b>(&'b self, place: &Place, key: &'b str) -> repeat::Place<'b> {
+        repeat::Place {
+            api: &self.api,
+            flavour: place.instance.flavour,
+            key,
+        }
+    }
+
+    /// The issue that this delivery made, if the index has it.
+    async fn made(&self, flavour: Flavour, creating: &Creating) -> Result<Option<String>> {
+        if creating.labelled {
+            let label = delivery_label(self.opts.id);
+            let jql = jql::labelled(&label);
+            let found = search::find(&self.api, flavour, &jql, 1, |i| i.has_label(&label)).await?;
+            return Ok(found.into_iter().next().map(|i| i.key));
+        }
+        let Some(jql) = jql::summary(&creating.project, &creating.summary) else {
+            return Ok(None);
+        };
+        let same = |i: &Issue| i.has_summary(&creating.summary);
+        let found = search::find(&self.api, flavour, &jql, MOST_LOOKED_AT, same).await?;
+        for issue in found {
+            let path = format!("issue/{}/properties/{DELIVERY}", segment(&issue.key));
+            let property: Option<DeliveryProperty> = self.api.find(&flavour.path(&path)).await?;
+            if property.is_some_and(|p| p.value.delivery == self.opts.id.as_str()) {
+                return Ok(Some(issue.key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An issue about the same: an open one, or, if that is wanted, the newest closed one.
+    async fn find(
+        &mut self,
+        place: &Place,
+        message: &Message,
+        marker: &str,
+        wants_closed: bool,
+    ) -> Result<Option<Found>> {
+        let scoped = self.scoped(marker);
+        let now = self.api.clock().now();
+        let flavour = place.instance.flavour;
+        let mut closed = None;
+        let recent = self.jira.recent.get(&scoped, now);
+        if let Some((_, Known::Issue(key))) = &recent {
+            match Issue::read(&self.api, flavour, key).await? {
+                Some(issue) if !issue.is_closed(&self.closed) => {
+                    return Ok(Some(Found::Open(key.clone())));
+                }
+                Some(_) => closed = Some(key.clone()),
+                None => self.jira.recent.forget(&scoped),
+            }
+        }
+        for issue in self.search(place, message, marker, wants_closed).await? {
+            // The index may be behind; the issue itself is not. Where it is not shown,
+            // the index is believed.
+            let read = Issue::read(&self.api, flavour, &issue.key).await?;
+            if !read.unwrap_or_else(|| issue.clone()).is_closed(&self.closed) {
+                let known = Known::Issue(issue.key.clone());
+                self.jira.recent.note(&scoped, now, known);
+                return Ok(Some(Found::Open(issue.key)));
+            }
+            closed.get_or_insert(issue.key);
+        }
+        if let Some(key) = self.jira.registry.find(&self.api, flavour, marker).await?
+            && let Some(issue) = Issue::read(&self.api, flavour, &key).await?
+        {
+            if !issue.is_closed(&self.closed) {
+                self.jira.recent.note(&scoped, now, Known::Issue(key.clone()));
+                return Ok(Some(Found::Open(key)));
+            }
+            closed.get_or_insert(key);
+        }
+        if let Some((age, Known::Asked(by))) = recent
+            && by != self.opts.id.as_str()
+            && age < SETTLED
+        {
+            let text = "another report asked for this issue, and whether it was made is not known yet";
+            let wait = FIRST_LOOK.min(SETTLED - age).max(Duration::from_secs(1));
+            return Err(Error::new(ErrorKind::Unavailable, text).with_retry_after(wait));
+        }
+        Ok(closed.filter(|_| wants_closed).map(Found::Closed))
+    }
+
+    /// What the search finds about the same.
+    async fn search(
+        &mut self,
+        place: &Place,
+        message: &Message,
+        marker: &str,
+        wants_closed: bool,
+    ) -> Result<Vec<Issue>> {
+        let alike = Alike {
+            project: &place.project,
+            summary: &message.about,
+            marker,
+        };
+        let flavour = place.instance.flavour;
+        // Open ones first: they need not be the newest.
+        let open = self.search_open(flavour, &alike).await?;
+        if open.is_empty() && wants_closed {
+            return self.ask(flavour, &alike, None).await;
+        }
+        Ok(open)
+    }
+
+    /// What is not closed. A status that there is not closes nothing: then all that is done
+    /// counts as closed.
+    async fn search_open(&mut self, flavour: Flavour, alike: &Alike<'_>) -> Result<Vec<Issue>> {
+        let first = self.ask(flavour, alike, Some(&self.closed)).await;
+        let (e, name) = match (first, &self.closed) {
+            (Err(e), Closed::Status(name)) if e.code() == Some("400") => (e, name.clone()),
+            (other, _) => return other,
+        };
+        let Ok(found) = self.ask(flavour, alike, Some(&Closed::Done)).await else {
+            return Err(e);
+        };
+        self.jira.note_no_status(&self.api, &name);
+        self.warnings.push(Error::config(format!(
+            "jira.issue_closed_status: this Jira refuses a search with the status {:?}; issues that are done count as closed; name a status that there is, or none",
+            one_line(&name, 60)
+        )).with_source(e));
+        self.closed = Closed::Done;
+        Ok(found)
+    }
+
+    async fn ask(
+        &self,
+        flavour: Flavour,
+        alike: &Alike<'_>,
+        closed: Option<&Closed>,
+    ) -> Result<Vec<Issue>> {
+        let jql = alike.query(closed);
+        let same = |i: &Issue| i.has_label(alike.marker) || i.has_summary(alike.summary);
+        search::find(&self.api, flavour, &jql, MOST_LOOKED_AT, same).await
+    }
+
+    /// What becomes of a report whose issue is open.
+    async fn repeat(
+        mut self,
+        place: &Place,
+        key: &str,
+        marker: &str,
+        on_repeat: OnRepeat,
+    ) -> Result<Receipt> {
+        let id = self.opts.id.as_str();
+        let issue = self.issue(place, key);
+        if self.is_recovery() {
+            let words = delivery_label(self.opts.id);
+            let is_there = self.progress.commenting && issue.ours(&words).await?.is_some();
+            if !is_there {
+                let text = self.report.summary();
+                let text = format!("{}\n({words})", crate::neutral::neutral(&text));
+                let body = place.instance.flavour.rich(&text).0;
+                self.progress.commenting = true;
+                self.opts.save(self.progress.json()).await?;
+                self.issue(place, key).comment(&body).await?;
+            }
+        } else if on_repeat != OnRepeat::Ignore {
+            issue.count(self.report, id, marker).await?;
+        }
+        self.progress.issue = Some(key.to_owned());
+        Ok(self.receipt(key))
+    }
+
+    /// Makes the issue.
+    async fn create(mut self, place: &Place, message: &Message, marker: &str) -> Result<Receipt> {
+        let (mut payload, warnings) = Payload::new(place, message, marker, self.opts.id)?;
+        self.warnings.extend(warnings);
+        let scoped = self.scoped(marker);
+        let now = self.api.clock().now();
+        let flavour = place.instance.flavour;
+        self.note_creating(&payload, place, message, marker).await?;
+        let asked = Known::Asked(self.opts.id.to_string());
+        self.jira.recent.note(&scoped, now, asked);
+        let mut sent = self.post(flavour, &payload).await;
+        if let Ok(answer) = &sent
+            && matches!(answer.status(), 400 | 413)
+            && let Some(less) = self.less(place, &payload, answer, message)
+        {
+            // Refused for its form, so certainly not made: once more, with less in it.
+            let why = self.api.refused(answer, Step::Create);
+            if less.labelled != payload.labelled {
+                self.note_creating(&less, place, message, marker).await?;
+            }
+            payload = less;
+            let text = "the issue was made without what jira did not take";
+            self.warnings.push(Error::new(ErrorKind::Rejected, text).with_source(why));
+            sent = self.post(flavour, &payload).await;
+        }
+        let e = match sent.and_then(|answer| self.read_created(&answer, &payload)) {
+            Ok(key) => {
+                self.settled(flavour, marker, &key).await;
+                return Ok(self.finish(flavour, &key).await);
+            }
+            Err(e) => e,
+        };
+        if e.delivery() == Delivery::NotDelivered {
+            self.progress.creating = None;
+            self.jira.recent.forget(&scoped);
+            self.jira.forget_place(&self.api, &e, message);
+        }
+        let progress = self.progress.json();
+        let target = self.target.clone();
+        Ok(self.with_warnings(Receipt::default().and(target, Err(e)).with_progress(progress)))
+    }
+
+    /// Notes that an issue is about to be made: should the answer be lost, it is looked for.
+    async fn note_creating(
+        &mut self,
+        payload: &Payload,
+        place: &Place,
+        message: &Message,
+        marker: &str,
+    ) -> Result<()> {
+        self.progress.creating = Some(Creating {
+            at: self.api.clock().now().as_millisecond(),
+            project: place.project.clone(),
+            summary: message.summary.clone(),
+            labelled: payload.labelled,
+            marker: marker.to_owned(),
+        });
+        self.opts.save(self.progress.json()).await
+    }
+
+    async fn post(&self, flavour: Flavour, payload: &Payload) -> Result<Answer> {
+        let request = self
+            .api
+            .request(Method::POST, &flavour.path("issue"))
+            .json(&payload.json());
+        self.api.send(request, Step::Create).await
+    }
+
+    /// What is left of an issue that was refused, if that may be taken.
+    fn less(
+        &self,
+        place: &Place,
+        payload: &Payload,
+        answer: &Answer,
+        message: &Message,
+    ) -> Option<Payload> {
+        let complaints = complaints(answer);
+        let mut fields: Vec<&str> = complaints.keys().map(String::as_str).collect();
+        if answer.status() == 413 || fields == ["description"] {
+            fields = vec!["description"];
+        }
+        let mut less = payload.without(fields.iter().copied(), self.opts.id)?;
+        if fields.contains(&"description") && message.description().is_some() {
+            let plain = place.instance.flavour.plain(&self.report.summary());
+            less.fields.insert("description".to_owned(), plain);
+        }
+        Some(less)
+    }
+
+    fn read_created(&self, answer: &Answer, payload: &Payload) -> Result<String> {
+        if answer.is_success() {
+            let created: Result<Created> = self.api.read(answer, Step::Create);
+            return created.map(|c| c.key);
+        }
+        let e = self.api.refused(answer, Step::Create);
+        if answer.status() == 400 {
+            let is_setting = is_about_others(&complaints(answer), &payload.names());
+            let e = Error::new(
+                ErrorKind::Config,
+                format!("{e}; sent were {}", one_line(&payload.names().join(", "), 300)),
+            )
+            .with_code("400");
+            return Err(match is_setting {
+                true => e.with_scope(notifier_core::Scope::Destination),
+                false => e,
+            });
+        }
+        if answer.status() == 404 {
+            return Err(config(format!("{e}; may this user create issues there?")).with_code("404"));
+        }
+        Err(e)
+    }
+
+    /// Remembers the issue of a marker.
+    async fn settled(&mut self, flavour: Flavour, marker: &str, key: &str) {
+        self.progress.creating = None;
+        self.progress.issue = Some(key.to_owned());
+        if self.opts.settings.size("attach_logs").unwrap_or(0) > 0
+            && self.report.subject().failure().is_some()
+        {
+            self.progress.attaching = Some(0);
+        }
+        let scoped = self.scoped(marker);
+        let now = self.api.clock().now();
+        self.jira.recent.note(&scoped, now, Known::Issue(key.to_owned()));
+        if let Err(e) = self.opts.save(self.progress.json()).await {
+            self.warnings.push(e);
+        }
+        self.jira.registry.note(&self.api, flavour, marker, key).await;
+    }
+
+    /// What comes after the issue: its files. It is not lost over them.
+    async fn finish(mut self, flavour: Flavour, key: &str) -> Receipt {
+        let bytes = self.opts.settings.size("attach_logs").unwrap_or(0);
+        if let Some(tries) = self.progress.attaching
+            && bytes > 0
+        {
+            let id = self.opts.id.as_str();
+            match attach::attach(&self.api, flavour, key, self.report, id, bytes, tries > 0).await {
+                Ok(warnings) => self.warnings.extend(warnings),
+                Err(e) if tries + 1 < attach::TRIES => {
+                    self.progress.attaching = Some(tries + 1);
+                    let progress = self.progress.json();
+                    let target = self.target.clone();
+                    // The issue is there; only its files are asked for again.
+                    let e = e.with_delivery(Delivery::NotDelivered);
+                    let receipt = Receipt::default().and(target, Err(e)).with_progress(progress);
+                    return self.with_warnings(receipt);
+                }
+                Err(e) => self.warnings.push(
+                    Error::new(e.kind(), format!("the logs were not attached to {key}")).with_source(e),
+                ),
+            }
+        }
+        self.progress.attaching = None;
+        self.receipt(key)
+    }
+
+    fn receipt(mut self, key: &str) -> Receipt {
+        self.progress.issue = Some(key.to_owned());
+        let mut delivered = Delivered::with_id(one_line(key, 255));
+        delivered.url = Some(browse(&self.api, key));
+        let target = self.target.clone();
+        let progress = self.progress.json();
+        self.with_warnings(Receipt::default().and(target, Ok(delivered)).with_progress(progress))
+    }
+
+    fn with_warnings(self, mut receipt: Receipt) -> Receipt {
+        receipt.warnings = self.warnings;
+        receipt
+    }
+}

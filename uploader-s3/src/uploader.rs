@@ -1,0 +1,157 @@
+//! The uploader itself.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use notifier_core::{
+    Error, ErrorKind, FailureRecord, LogContent, LogStream, MessageTemplates, ObjectRef, Report,
+    Result, Settings, Uploader,
+};
+use notifier_http::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    body::{Body, Part},
+    budget::{Budget, MAX_PART, MAX_PARTS, SMALL, part_size},
+    call::{Call, Payload},
+    key,
+    multipart::Multipart,
+    store::Store,
+};
+
+/// What logs are.
+const CONTENT_TYPE: &str = "text/plain";
+
+/// Stores logs in one bucket.
+#[derive(Debug)]
+pub(crate) struct S3Uploader {
+    pub(crate) store: Arc<Store>,
+    pub(crate) prefix: MessageTemplates,
+    pub(crate) settings: Settings,
+    /// How long links work.
+    pub(crate) life: Duration,
+    /// The most bytes that are kept of a log.
+    pub(crate) most: u64,
+    pub(crate) compress: bool,
+    /// What goes with each object: who may read it, how it is kept.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) budget: Budget,
+}
+
+/// The note that is kept of an object.
+#[derive(Debug, Deserialize, Serialize)]
+struct Note {
+    uploader: String,
+    bucket: String,
+    key: String,
+}
+
+impl S3Uploader {
+    fn key(&self, failure: &FailureRecord, log: &str) -> Result<String> {
+        let report = Report::failure(failure.clone());
+        let rendered = self.prefix.render(&self.settings, &report);
+        match rendered.fault {
+            Some(fault) => Err(fault),
+            None => key::of(&rendered.text, log),
+        }
+    }
+
+    async fn put(&self, key: &str, payload: Payload) -> Result<()> {
+        let call = Call {
+            method: Method::PUT,
+            key,
+            query: &[],
+            content_type: Some(CONTENT_TYPE),
+            headers: &self.headers,
+            payload: Some(payload),
+            element: None,
+        };
+        self.store.send(&call).await.map(drop)
+    }
+
+    async fn store(&self, key: &str, content: &dyn LogContent) -> Result<()> {
+        let _active = self.budget.enter().await?;
+        // Even all of a log is no more than fits into as many parts as there may be.
+        let most = self.most.min(MAX_PART * (MAX_PARTS - 1));
+        let mut body = Body::open(content, most, self.compress).await?;
+        let mut part = Part::new(self.store.digest(), SMALL.min(small(body.size())));
+        if part.fill(&mut body, SMALL).await? {
+            return self.put(key, part.into_payload()).await;
+        }
+        let size = part_size(body.size());
+        let room = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut permit = self.budget.large(size).await?;
+        let mut is_end = part.fill(&mut body, room).await?;
+        if is_end {
+            return self.put(key, part.into_payload()).await;
+        }
+        let mut parts = Multipart::start(&self.store, key, CONTENT_TYPE, &self.headers).await?;
+        loop {
+            parts.part(part.into_payload()).await?;
+            if is_end {
+                break;
+            }
+            // Others take their turn.
+            drop(permit);
+            permit = self.budget.large(size).await?;
+            part = Part::new(self.store.digest(), 0);
+            is_end = part.fill(&mut body, room).await?;
+            if part.is_empty() {
+                break;
+            }
+        }
+        drop(permit);
+        parts.complete().await
+    }
+}
+
+/// How much is asked for at the start: a short log needs no more.
+fn small(size: Option<u64>) -> usize {
+    size.and_then(|s| usize::try_from(s).ok()).unwrap_or(SMALL)
+}
+
+#[async_trait]
+impl Uploader for S3Uploader {
+    fn scheme(&self) -> &'static str {
+        self.store.scheme
+    }
+
+    async fn upload(
+        &self,
+        failure: &FailureRecord,
+        log: &LogStream,
+        content: &dyn LogContent,
+    ) -> Result<ObjectRef> {
+        let key = self.key(failure, &log.name)?;
+        self.store(&key, content).await?;
+        let note = Note {
+            uploader: self.store.scheme.to_owned(),
+            bucket: self.store.bucket.clone(),
+            key,
+        };
+        let note = serde_json::to_value(note)
+            .map_err(|e| Error::internal("the object's note is no JSON").with_source(e))?;
+        Ok(ObjectRef(note))
+    }
+
+    async fn link(&self, object: &ObjectRef) -> Result<String> {
+        let foreign = || {
+            Error::new(
+                ErrorKind::Rejected,
+                format!(
+                    "the log was stored by another uploader than {}",
+                    self.store.scheme
+                ),
+            )
+        };
+        let note = Note::deserialize(&object.0).map_err(|_| foreign())?;
+        if note.uploader != self.store.scheme {
+            return Err(foreign());
+        }
+        self.store.link(&note.bucket, &note.key, self.life).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.store.check().await
+    }
+}
