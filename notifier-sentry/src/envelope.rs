@@ -8,7 +8,7 @@ use flate2::{Compression, write::GzEncoder};
 use notifier_core::{Error, LogTail, Result, jiff::Timestamp};
 use serde::Serialize;
 
-use crate::event::{Event, Sdk};
+use crate::payload::{Event, Sdk};
 
 /// The type of an envelope's content.
 pub(crate) const CONTENT_TYPE: &str = "application/x-sentry-envelope";

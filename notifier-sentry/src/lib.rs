@@ -3,10 +3,10 @@
 mod dsn;
 mod envelope;
 mod error;
-mod event;
 mod fingerprint;
 mod limits;
 mod options;
+mod payload;
 mod quota;
 mod release;
 mod reporter;

@@ -15,9 +15,9 @@ use crate::{
     dsn::Dsn,
     envelope::{Attachment, CONTENT_TYPE, Envelope},
     error::{Refusal, limited, read},
-    event::{Event, Named},
     fingerprint::Fingerprints,
     limits::MAX_LOG_TAIL,
+    payload::{Event, Named},
     quota::Quotas,
     release,
 };

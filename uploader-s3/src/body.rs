@@ -36,8 +36,8 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// About how many bytes there will be, at most, if that is known.
-    pub(crate) fn size(&self) -> Option<u64> {
+    /// About how many bytes there will be at most.
+    pub(crate) fn expected(&self) -> u64 {
         self.log.kept
     }
 
@@ -70,9 +70,9 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn new(digest: Digest, capacity: usize) -> Self {
+    pub(crate) fn new(digest: Digest) -> Self {
         Self {
-            bytes: BytesMut::with_capacity(capacity),
+            bytes: BytesMut::new(),
             digest,
         }
     }
@@ -110,8 +110,8 @@ struct Log<'a> {
     bytes: Option<ByteStream>,
     /// The size when it was opened.
     size: Option<u64>,
-    /// How much is kept at most of what is known to be there.
-    kept: Option<u64>,
+    /// How much is kept at most.
+    kept: u64,
     stage: Stage,
     /// Bytes of the end that are kept.
     end: u64,
@@ -138,7 +138,6 @@ impl<'a> Log<'a> {
         let (stage, end) = match opened.size {
             Some(size) if size <= most => (Stage::Whole(most), 0),
             Some(_) => (Stage::Head(most - most / 2), most / 2),
-            None if most == u64::MAX => (Stage::Whole(most), 0),
             None => {
                 let end = (most / 2).min(UNKNOWN_END);
                 (Stage::Head(most - end), end)
@@ -148,11 +147,7 @@ impl<'a> Log<'a> {
             content,
             bytes: Some(opened.bytes),
             size: opened.size,
-            kept: match opened.size {
-                Some(size) => Some(size.min(most)),
-                None if most == u64::MAX => None,
-                None => Some(most),
-            },
+            kept: opened.size.map_or(most, |size| size.min(most)),
             stage,
             end,
             given: 0,

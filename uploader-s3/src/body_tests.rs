@@ -58,7 +58,7 @@ async fn read(log: &Made, most: u64, compress: bool) -> Vec<u8> {
     let mut body = Body::open(log, most, compress).await.unwrap();
     let mut out = Vec::new();
     loop {
-        let mut part = Part::new(Digest::Sha256(Sha256::new()), 0);
+        let mut part = Part::new(Digest::Sha256(Sha256::new()));
         let is_end = part.fill(&mut body, 7).await.unwrap();
         let payload = part.into_payload();
         assert!(payload.bytes.len() <= 7);
@@ -175,7 +175,7 @@ impl LogContent for Broken {
 #[tokio::test]
 async fn a_source_that_fails_is_an_error() {
     let mut body = Body::open(&Broken, 100, false).await.unwrap();
-    let mut part = Part::new(Digest::Sha256(Sha256::new()), 0);
+    let mut part = Part::new(Digest::Sha256(Sha256::new()));
     let e = part.fill(&mut body, 10).await.unwrap_err();
     assert_eq!(e.to_string(), "gone");
 }

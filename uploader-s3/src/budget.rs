@@ -64,16 +64,13 @@ pub(crate) const MAX_PART: u64 = 20 * MIB;
 pub(crate) const MAX_PARTS: u64 = 10_000;
 
 /// The size of parts for an object of this size. They are equal: some stores ask for it.
-pub(crate) fn part_size(object: Option<u64>) -> u64 {
-    match object {
-        // Some room is left for a log that grows.
-        Some(size) => size
-            .div_ceil(MAX_PARTS * 9 / 10)
-            .div_ceil(MIB)
-            .saturating_mul(MIB)
-            .clamp(MIN_PART, MAX_PART),
-        None => 2 * MIN_PART,
-    }
+pub(crate) fn part_size(object: u64) -> u64 {
+    // Some room is left for a log that grows.
+    object
+        .div_ceil(MAX_PARTS * 9 / 10)
+        .div_ceil(MIB)
+        .saturating_mul(MIB)
+        .clamp(MIN_PART, MAX_PART)
 }
 
 #[cfg(test)]
@@ -82,13 +79,12 @@ mod tests {
 
     #[test]
     fn parts_suffice_for_the_largest_object() {
-        assert_eq!(part_size(Some(0)), MIN_PART);
-        assert_eq!(part_size(Some(2048 * MIB)), MIN_PART);
-        assert_eq!(part_size(Some(u64::MAX)), MAX_PART);
-        assert_eq!(part_size(None) % MIB, 0);
+        assert_eq!(part_size(0), MIN_PART);
+        assert_eq!(part_size(2048 * MIB), MIN_PART);
+        assert_eq!(part_size(u64::MAX), MAX_PART);
         for size in [44_000, 45_000, 60_000, 100_000, 180_000] {
             let size = size * MIB;
-            assert!(part_size(Some(size)) * MAX_PARTS >= size, "{size}");
+            assert!(part_size(size) * MAX_PARTS >= size, "{size}");
         }
     }
 

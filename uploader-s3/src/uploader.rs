@@ -1,6 +1,6 @@
 //! The uploader itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use notifier_core::{
@@ -23,7 +23,6 @@ use crate::{
 const CONTENT_TYPE: &str = "text/plain";
 
 /// Stores logs in one bucket.
-#[derive(Debug)]
 pub(crate) struct S3Uploader {
     pub(crate) store: Arc<Store>,
     pub(crate) prefix: MessageTemplates,
@@ -74,11 +73,11 @@ impl S3Uploader {
         // Even all of a log is no more than fits into as many parts as there may be.
         let most = self.most.min(MAX_PART * (MAX_PARTS - 1));
         let mut body = Body::open(content, most, self.compress).await?;
-        let mut part = Part::new(self.store.digest(), SMALL.min(small(body.size())));
+        let mut part = Part::new(self.store.digest());
         if part.fill(&mut body, SMALL).await? {
             return self.put(key, part.into_payload()).await;
         }
-        let size = part_size(body.size());
+        let size = part_size(body.expected());
         let room = usize::try_from(size).unwrap_or(usize::MAX);
         let mut permit = self.budget.large(size).await?;
         let mut is_end = part.fill(&mut body, room).await?;
@@ -94,7 +93,7 @@ impl S3Uploader {
             // Others take their turn.
             drop(permit);
             permit = self.budget.large(size).await?;
-            part = Part::new(self.store.digest(), 0);
+            part = Part::new(self.store.digest());
             is_end = part.fill(&mut body, room).await?;
             if part.is_empty() {
                 break;
@@ -105,9 +104,16 @@ impl S3Uploader {
     }
 }
 
-/// How much is asked for at the start: a short log needs no more.
-fn small(size: Option<u64>) -> usize {
-    size.and_then(|s| usize::try_from(s).ok()).unwrap_or(SMALL)
+/// Of the settings only what is no part of a key is shown.
+impl fmt::Debug for S3Uploader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Uploader")
+            .field("store", &self.store)
+            .field("life", &self.life)
+            .field("most", &self.most)
+            .field("compress", &self.compress)
+            .finish_non_exhaustive()
+    }
 }
 
 #[async_trait]

@@ -416,5 +416,9 @@ fn systemd_takes_the_unit_and_trusts_it() {
         )
         .unwrap()
     };
-    judge(security, name, ("DynamicUser=yes", "User=root"));
+    judge(
+        security,
+        name,
+        ("CapabilityBoundingSet=", "X-CapabilityBoundingSet="),
+    );
 }

@@ -464,9 +464,18 @@ fn user_property(state: &mut State, request: &Request, key: &str) -> Reply {
                 .user_properties
                 .insert(key.to_owned(), value)
                 .is_none();
-            Reply::new(if is_new { 201 } else { 200 })
+            set(state.is_cloud, is_new)
         }
         _ => refusal(400, "The property value is invalid."),
+    }
+}
+
+/// The answer to a property that was set.
+fn set(is_cloud: bool, is_new: bool) -> Reply {
+    let status = if is_new { 201 } else { 200 };
+    match is_cloud {
+        true => Reply::json(status, &json!({})),
+        false => Reply::new(status),
     }
 }
 
@@ -490,6 +499,7 @@ fn within(
     if matches!(endpoint, Endpoint::Transitions | Endpoint::Transition) {
         return transition(state, request, &key);
     }
+    let is_cloud = state.is_cloud;
     let Some(issue) = state.issue(&key) else {
         return gone();
     };
@@ -540,7 +550,7 @@ fn within(
         Endpoint::SetProperty => match request.json() {
             Some(value) if request.body.len() <= 32_768 => {
                 let old = issue.properties.insert(part(3).to_owned(), value);
-                Reply::new(if old.is_none() { 201 } else { 200 })
+                set(is_cloud, old.is_none())
             }
             _ => refusal(400, "The property value is invalid."),
         },

@@ -58,6 +58,11 @@ const DEBIAN: &[Peer] = &[
         used_for: "the Slack emulator, and what holds the fake Jira against its documents",
     },
     Peer {
+        program: "systemd-analyze",
+        packages: &["systemd"],
+        used_for: "the unit under deploy/",
+    },
+    Peer {
         program: "java",
         packages: &["default-jre-headless"],
         used_for: "ZooKeeper",

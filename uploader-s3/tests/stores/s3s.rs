@@ -1,14 +1,12 @@
 //! Against `s3s-fs`, a store that checks both versions of signatures and is not ours.
 
-mod common;
-
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
 };
 
-use common::{
-    ACCESS_KEY, SECRET_KEY,
+use crate::{
+    common::{ACCESS_KEY, SECRET_KEY},
     peer::{Peer, Program, free_port, holds, wait_for_port},
 };
 

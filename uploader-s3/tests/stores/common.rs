@@ -1,9 +1,5 @@
 //! What the tests share: uploaders, failures, logs.
 
-#![allow(dead_code, reason = "not every test uses all of it")]
-
-pub(crate) mod peer;
-
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

@@ -1,8 +1,6 @@
 //! Against Ceph's own gateway: a monitor, a store in memory and the gateway, for the
 //! time of the test.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use common::{
-    ACCESS_KEY, SECRET_KEY,
+use crate::{
+    common::{ACCESS_KEY, SECRET_KEY},
     peer::{Peer, Program, free_port, holds, wait_for_port},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};
 use notifier_core::{Clock as _, SystemClock};
 use notifier_http::HttpClient;

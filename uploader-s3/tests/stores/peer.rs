@@ -10,7 +10,9 @@ use std::{
 use notifier_core::{Clock as _, ErrorKind, ManualClock, SystemClock, Uploader};
 use notifier_http::HttpClient;
 
-use super::{ACCESS_KEY, Log, SECRET_KEY, failure, get, key, stdout, v2, v2_with, v4, v4_with};
+use crate::common::{
+    ACCESS_KEY, Log, SECRET_KEY, failure, get, key, stdout, v2, v2_with, v4, v4_with,
+};
 
 type Make = fn(&str, &[(&str, &str)]) -> Arc<dyn Uploader>;
 type MakeWith = fn(HttpClient, &str, &[(&str, &str)]) -> Arc<dyn Uploader>;

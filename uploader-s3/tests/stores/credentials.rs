@@ -1,7 +1,5 @@
 //! Where keys are looked for, and when they are asked for again.
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Log, failure, stdout};
+use crate::common::{Log, failure, stdout};
 use notifier_core::{
     BackendSettings, ErrorKind, ManualClock, ObjectRef, Origin, Uploader, UploaderFactory,
     jiff::Timestamp,

@@ -1,4 +1,4 @@
-//! The event: what Sentry shows.
+//! The event: what Sentry shows of a report.
 //!
 //! Fields as of develop.sentry.dev (event payloads), read 2026.
 

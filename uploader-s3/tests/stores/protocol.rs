@@ -1,13 +1,11 @@
 //! What is sent, what a store answers, and what follows from it.
 
-mod common;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use common::{ACCESS_KEY, Log, SECRET_KEY, failure, key, stdout, v2, v4};
+use crate::common::{ACCESS_KEY, Log, SECRET_KEY, failure, key, stdout, v2, v4};
 use notifier_core::{Error, ErrorKind, Retry, Uploader};
 use notifier_testkit::{
     http::{Action, End, Reply, Request, ScriptedServer},

@@ -1,0 +1,8 @@
+//! The uploaders with scripted stores (`protocol`, `credentials`) and with real ones (`s3s`, `rgw`).
+
+mod common;
+mod credentials;
+mod peer;
+mod protocol;
+mod rgw;
+mod s3s;
