@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use notifier_core::{
     BackendSettings, Capability, Clock, DEFAULT_INSTANCE, DeliveryId, Destination, Error,
-    ErrorKind, Links, Markup, MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report,
-    ReportOptions, Reporter, ReporterFactory, Result, Settings, Subject, SystemClock,
+    ErrorKind, Links, Markup, MessageTemplates, Origin, Receipt, Reconciled, Report, ReportOptions,
+    Reporter, Result, Settings, Subject, SystemClock,
 };
 use notifier_http::HttpClient;
 
 use crate::{
-    COLORS, DEFAULT_COLOR, DEFAULT_FORMAT, DEFAULT_TEXT_FORMAT, OPTIONS, SCHEME,
+    COLORS, DEFAULT_COLOR, DEFAULT_FORMAT, DEFAULT_TEXT_FORMAT, HipchatReporterBuilder, OPTIONS,
+    SCHEME,
     address::{Address, check_all},
     card::card,
     error::{is_form, read},
@@ -41,11 +42,7 @@ pub struct HipchatReporter {
 impl HipchatReporter {
     /// A reporter for use in a program of your own.
     pub fn builder() -> HipchatReporterBuilder {
-        HipchatReporterBuilder {
-            settings: BackendSettings::new(OPTIONS),
-            http: None,
-            fault: None,
-        }
+        HipchatReporterBuilder::new()
     }
 
     /// A reporter of these settings.
@@ -385,131 +382,6 @@ impl Reporter for HipchatReporter {
     async fn check(&self, settings: &Settings) -> Result<()> {
         let route = Route::of(self, settings)?;
         route.http.check_url(&route.address.url)
-    }
-}
-
-/// Sets up a [`HipchatReporter`] without the notifier's engine.
-///
-/// ```
-/// use notifier_hipchat::HipchatReporter;
-/// let hipchat = HipchatReporter::builder()
-///     .base_url("https://hipchat.example/v2/")
-///     .token("XXXX")
-///     .room("ops")
-///     .color(r#"{{ if eq .failure.State "TASK_LOST" }}yellow{{ else }}red{{ end }}"#)
-///     .build()?;
-/// # Ok::<(), notifier_core::Error>(())
-/// ```
-#[derive(Debug)]
-#[must_use]
-pub struct HipchatReporterBuilder {
-    settings: BackendSettings,
-    http: Option<HttpClient>,
-    fault: Option<Error>,
-}
-
-impl HipchatReporterBuilder {
-    fn set(mut self, key: &str, value: &str) -> Self {
-        if let Err(e) = self.settings.set(Origin::Flag, key, value) {
-            self.fault.get_or_insert(e);
-        }
-        self
-    }
-
-    /// The address of the API. A host alone gets `/v2/`. Default
-    /// [`DEFAULT_BASE_URL`](crate::DEFAULT_BASE_URL).
-    pub fn base_url(self, url: &str) -> Self {
-        self.set("base_url", url)
-    }
-
-    /// The token of the room or of a user. It is a secret and never shown.
-    pub fn token(self, token: &str) -> Self {
-        self.set("token", token)
-    }
-
-    /// The room, by name or number.
-    pub fn room(self, room: &str) -> Self {
-        self.set("room", room)
-    }
-
-    /// The template of the message. Default [`DEFAULT_FORMAT`], or [`DEFAULT_TEXT_FORMAT`]
-    /// with [`plain_text`](Self::plain_text).
-    pub fn format(self, template: &str) -> Self {
-        self.set("format", template)
-    }
-
-    /// Send plain text, in which `@mentions` work, and not HTML. Default no.
-    pub fn plain_text(self, yes: bool) -> Self {
-        self.set("message_format", if yes { "text" } else { "html" })
-    }
-
-    /// The template of the colour, one of [`COLORS`]. Default [`DEFAULT_COLOR`].
-    pub fn color(self, template: &str) -> Self {
-        self.set("color", template)
-    }
-
-    /// Whether the message makes a sound and the like. Default yes.
-    pub fn notify(self, yes: bool) -> Self {
-        self.set("notify", if yes { "true" } else { "false" })
-    }
-
-    /// The template of a name beside the token's own, cut to [`MAX_FROM`](crate::MAX_FROM)
-    /// characters.
-    pub fn from(self, template: &str) -> Self {
-        self.set("from", template)
-    }
-
-    /// The template of a card, a JSON object of at most [`MAX_CARD`](crate::MAX_CARD) bytes.
-    pub fn card(self, template: &str) -> Self {
-        self.set("card", template)
-    }
-
-    /// The HTTP client. Default [`HttpClient::new`].
-    pub fn http(mut self, client: HttpClient) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// Builds the reporter.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] or [`ErrorKind::Template`] with the option's name.
-    pub fn build(self) -> Result<HipchatReporter> {
-        if let Some(e) = self.fault {
-            return Err(e);
-        }
-        let http = match self.http {
-            Some(http) => http,
-            None => HttpClient::new()?,
-        };
-        HipchatReporter::new(&self.settings, http)
-    }
-}
-
-/// Makes a [`HipchatReporter`] out of settings.
-#[derive(Clone, Debug, Default)]
-pub struct HipchatFactory {
-    http: Option<HttpClient>,
-}
-
-impl HipchatFactory {
-    /// A factory whose reporters share this client. [`Default`] makes a new client for each.
-    pub fn new(http: HttpClient) -> Self {
-        Self { http: Some(http) }
-    }
-}
-
-impl ReporterFactory for HipchatFactory {
-    fn options(&self) -> OptionGroup {
-        OPTIONS
-    }
-
-    fn build(&self, settings: &BackendSettings) -> Result<Arc<dyn Reporter>> {
-        let http = match &self.http {
-            Some(http) => http.clone(),
-            None => HttpClient::new()?,
-        };
-        Ok(Arc::new(HipchatReporter::new(settings, http)?))
     }
 }
 

@@ -93,12 +93,7 @@ fn cut(text: &str, most: usize) -> (&str, usize) {
     (&text[..end], text[end..].chars().count())
 }
 
-fn code(
-    content: &mut Vec<Value>,
-    room: &mut Room,
-    language: Option<&str>,
-    text: &str,
-) -> usize {
+fn code(content: &mut Vec<Value>, room: &mut Room, language: Option<&str>, text: &str) -> usize {
     let text = clean(text, true);
     let mut node = json!({ "type": "codeBlock" });
     if let Some(language) = language {

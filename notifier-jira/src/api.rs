@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use notifier_core::{Clock, Error, ErrorKind, FailureKey, Result, Secret, Settings, redact::Redactor};
+use notifier_core::{
+    Clock, Error, ErrorKind, FailureKey, Result, Secret, Settings, redact::Redactor,
+};
 use notifier_http::{Answer, HttpClient, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -10,8 +12,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Step, refused, unanswered},
-    neutral,
-    wiki,
+    neutral, wiki,
 };
 
 /// What may stand in a path's segment as it is.
@@ -79,17 +80,23 @@ pub(crate) struct Api {
 
 impl Api {
     /// As the settings say.
-    pub(crate) fn new(http: &HttpClient, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn new(
+        http: &HttpClient,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let base = settings.require("url")?;
         let password = Secret::new(settings.require("password")?);
         let user = settings.text("username").to_owned();
         let http = http.for_origin(settings.origin("url"));
-        http.check_url(base).map_err(|e| {
-            Error::config("jira.url cannot be used").with_source(e)
-        })?;
+        http.check_url(base)
+            .map_err(|e| Error::config("jira.url cannot be used").with_source(e))?;
         let parts = [base, user.as_str(), password.expose()];
         let identity = FailureKey::of_parts(parts).as_str().to_owned();
-        let secrets = [password.expose().to_owned(), format!("{user}:{}", password.expose())];
+        let secrets = [
+            password.expose().to_owned(),
+            format!("{user}:{}", password.expose()),
+        ];
         Ok(Self {
             http,
             base: base.trim_end_matches('/').to_owned(),
@@ -145,7 +152,11 @@ impl Api {
     }
 
     /// Sends a request that must be answered with JSON.
-    pub(crate) async fn call<T: DeserializeOwned>(&self, request: Request, step: Step) -> Result<T> {
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        step: Step,
+    ) -> Result<T> {
         let answer = self.send(request, step).await?;
         self.read(&answer, step)
     }
@@ -173,7 +184,9 @@ impl Api {
 
     /// Looks something up that need not be there.
     pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
-        let answer = self.send(self.request(Method::GET, path), Step::Look).await?;
+        let answer = self
+            .send(self.request(Method::GET, path), Step::Look)
+            .await?;
         match answer.status() {
             404 => Ok(None),
             _ => self.read(&answer, Step::Look).map(Some),

@@ -57,7 +57,11 @@ pub(crate) async fn attach(
     };
     let mut warnings = Vec::new();
     for log in LOGS {
-        let short: String = id.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        let short: String = id
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(8)
+            .collect();
         let name = format!("{log}-{short}.txt");
         if there.contains(&name) {
             continue;

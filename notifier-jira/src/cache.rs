@@ -39,11 +39,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
     }
 
     /// The answer that is kept, or a new one. An error is not kept.
-    pub(crate) async fn get(
-        &self,
-        key: K,
-        ask: impl Future<Output = Result<V>>,
-    ) -> Result<V> {
+    pub(crate) async fn get(&self, key: K, ask: impl Future<Output = Result<V>>) -> Result<V> {
         let slot = {
             let mut slots = lock(&self.slots);
             if slots.len() >= MOST && !slots.contains_key(&key) {

@@ -7,11 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use notifier_core::{
-    Delivery, Error, ErrorKind, Retry, Scope,
-    jiff::Timestamp,
-    redact::Redactor,
-};
+use notifier_core::{Delivery, Error, ErrorKind, Retry, Scope, jiff::Timestamp, redact::Redactor};
 use notifier_http::{Answer, MAX_RETRY_AFTER, status_error};
 use serde_json::Value;
 
@@ -126,12 +122,7 @@ fn locked_out(answer: &Answer) -> bool {
 }
 
 /// An answer that is not what was asked for, as an error.
-pub(crate) fn refused(
-    answer: &Answer,
-    step: Step,
-    redactor: &Redactor,
-    now: Timestamp,
-) -> Error {
+pub(crate) fn refused(answer: &Answer, step: Step, redactor: &Redactor, now: Timestamp) -> Error {
     let status = answer.status();
     let after = wait(answer, now);
     let base = status_error(status, answer.who(), after);
@@ -139,7 +130,9 @@ pub(crate) fn refused(
     let mut text = base.to_string();
     if let (300..400, Some(to)) = (status, answer.location()) {
         let to = notifier_core::redact::origin(to.as_str());
-        text = format!("{text}, a redirect to {to}, which is not followed; set -jira.url to where Jira is");
+        text = format!(
+            "{text}, a redirect to {to}, which is not followed; set -jira.url to where Jira is"
+        );
     }
     if !said.is_empty() {
         text = format!("{text}: {said}");

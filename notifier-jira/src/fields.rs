@@ -160,9 +160,7 @@ fn split(text: &str) -> Result<Vec<String>> {
                 at = At::Quoted(c);
                 1
             }
-            (At::Quoted(q), '\\') if q != '`' => {
-                1 + rest.chars().nth(1).map_or(0, char::len_utf8)
-            }
+            (At::Quoted(q), '\\') if q != '`' => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
             (At::Quoted(q), c) if c == q => {
                 at = At::Action;
                 1
@@ -245,15 +243,42 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (text, expected) in [
-            ("", "jira.fields: Project is missing; Project, Issue Type and Summary must be there"),
-            ("Project:P;Summary:s", "jira.fields: Issue Type is missing; Project, Issue Type and Summary must be there"),
-            ("Project:P;Issue Type: ;Summary:s", "jira.fields: Issue Type has no value"),
-            ("Project:P;nonsense;", "jira.fields: \"nonsense\" has no colon; write Name:value"),
-            ("Project:P;:x", "jira.fields: \":x\" has no name before its colon"),
-            ("Project:P;project:Q", "jira.fields: \"project\" is there twice"),
-            ("Issue Type:a;issuetype:b", "jira.fields: \"issuetype\" is there twice"),
-            ("{{ .x }}:P", "jira.fields: \"{{ .x }}\" has a template for a name; only values can have one"),
-            ("Project:{{ .x", "jira.fields: \"Project:{{ .x\" has an action without an end; close it with }}"),
+            (
+                "",
+                "jira.fields: Project is missing; Project, Issue Type and Summary must be there",
+            ),
+            (
+                "Project:P;Summary:s",
+                "jira.fields: Issue Type is missing; Project, Issue Type and Summary must be there",
+            ),
+            (
+                "Project:P;Issue Type: ;Summary:s",
+                "jira.fields: Issue Type has no value",
+            ),
+            (
+                "Project:P;nonsense;",
+                "jira.fields: \"nonsense\" has no colon; write Name:value",
+            ),
+            (
+                "Project:P;:x",
+                "jira.fields: \":x\" has no name before its colon",
+            ),
+            (
+                "Project:P;project:Q",
+                "jira.fields: \"project\" is there twice",
+            ),
+            (
+                "Issue Type:a;issuetype:b",
+                "jira.fields: \"issuetype\" is there twice",
+            ),
+            (
+                "{{ .x }}:P",
+                "jira.fields: \"{{ .x }}\" has a template for a name; only values can have one",
+            ),
+            (
+                "Project:{{ .x",
+                "jira.fields: \"Project:{{ .x\" has an action without an end; close it with }}",
+            ),
         ] {
             assert_eq!(error(text), expected);
         }

@@ -55,13 +55,36 @@ mod tests {
     fn told_apart_by_what_they_say() {
         let read = |json: &str| Instance::of(&serde_json::from_str(json).unwrap());
         for (json, flavour, has_old_meta) in [
-            (r#"{"deploymentType":"Cloud","versionNumbers":[1001,0,0]}"#, Flavour::Cloud, false),
-            (r#"{"deploymentType":"Server","versionNumbers":[8,20,0]}"#, Flavour::DataCenter, false),
-            (r#"{"deploymentType":"Server","versionNumbers":[8,3,9]}"#, Flavour::DataCenter, true),
-            (r#"{"version":"6.4","versionNumbers":[6,4]}"#, Flavour::DataCenter, true),
+            (
+                r#"{"deploymentType":"Cloud","versionNumbers":[1001,0,0]}"#,
+                Flavour::Cloud,
+                false,
+            ),
+            (
+                r#"{"deploymentType":"Server","versionNumbers":[8,20,0]}"#,
+                Flavour::DataCenter,
+                false,
+            ),
+            (
+                r#"{"deploymentType":"Server","versionNumbers":[8,3,9]}"#,
+                Flavour::DataCenter,
+                true,
+            ),
+            (
+                r#"{"version":"6.4","versionNumbers":[6,4]}"#,
+                Flavour::DataCenter,
+                true,
+            ),
             (r#"{}"#, Flavour::DataCenter, false),
         ] {
-            assert_eq!(read(json), Instance { flavour, has_old_meta }, "{json}");
+            assert_eq!(
+                read(json),
+                Instance {
+                    flavour,
+                    has_old_meta
+                },
+                "{json}"
+            );
         }
     }
 }

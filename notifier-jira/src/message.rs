@@ -192,7 +192,10 @@ impl Message {
 
     /// The description's text.
     pub(crate) fn description(&self) -> Option<&str> {
-        let d = self.fields.iter().find(|f| f.known == Some(Known::Description));
+        let d = self
+            .fields
+            .iter()
+            .find(|f| f.known == Some(Known::Description));
         d.map(|f| f.text.as_str())
     }
 }
@@ -219,27 +222,31 @@ fn say(name: &str, text: &str) -> Result<String> {
     Ok(text)
 }
 
-/// A summary as Jira takes it: one line of at most 255 characters.
+/// A summary as Jira takes it: one line of at most 255 characters. What is one already stays
+/// as it is, blanks at its ends included, which Jira drops.
 pub(crate) fn summary(text: &str) -> String {
     let mut line = String::new();
     for c in text.chars() {
-        let is_gap = c.is_control() || c.is_whitespace() || matches!(c, '\u{2028}' | '\u{2029}');
-        if !is_gap && !matches!(c, '\u{fffe}' | '\u{ffff}') {
-            line.push(c);
-        } else if c == ' ' || !line.ends_with(' ') {
+        let is_gap = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        if is_gap && !line.ends_with(' ') {
             line.push(' ');
+        } else if !is_gap && !matches!(c, '\u{fffe}' | '\u{ffff}') {
+            line.push(c);
         }
         // Enough of a very long one.
         if line.len() > 8 * MAX_SUMMARY {
             break;
         }
     }
-    let line = line.trim();
+    if line.trim().is_empty() {
+        return String::new();
+    }
     if line.encode_utf16().count() <= MAX_SUMMARY {
-        return line.to_owned();
+        return line;
     }
     let mut used = 0;
     let short: String = line
+        .trim_start()
         .chars()
         .take_while(|c| {
             used += c.len_utf16();
@@ -315,7 +322,10 @@ mod tests {
         let m = default().render(&report).unwrap();
         assert_eq!(m.about, "Task web died with status TASK_FAILED");
         let text = m.description().unwrap();
-        assert!(text.starts_with("17 more tasks like web (web.1) died"), "{text}");
+        assert!(
+            text.starts_with("17 more tasks like web (web.1) died"),
+            "{text}"
+        );
         assert!(text.ends_with("ID=web.1"), "{text}");
     }
 
@@ -343,7 +353,8 @@ mod tests {
         let m = t.render(&Report::failure(failure())).unwrap();
         assert_eq!(m.summary, "Task web (web.1) died with status TASK_FAILED");
         assert_eq!((m.fields.len(), m.warnings.len()), (1, 2));
-        let t = FieldTemplates::compile("Project:{{ .failure.Nope }};Issue Type:Bug;Summary:x").unwrap();
+        let t = FieldTemplates::compile("Project:{{ .failure.Nope }};Issue Type:Bug;Summary:x")
+            .unwrap();
         let e = t.render(&Report::failure(failure())).unwrap_err();
         assert!(e.to_string().starts_with("jira.fields, Project: "), "{e}");
         let e = FieldTemplates::compile("Project:{{ x;Issue Type:Bug;Summary:x").unwrap_err();
@@ -354,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_summary_is_one_short_line() {
-        assert_eq!(summary(" a\r\nb\0c\u{2028}d "), "a b c d");
+        assert_eq!(summary(" a\r\nb\0c\u{2028}d  e"), " a b c d  e");
+        assert_eq!(summary("\n \t"), "");
         let long = summary(&"\u{1f980}".repeat(400));
         assert!(long.encode_utf16().count() <= 255 && long.ends_with('…'));
         assert_eq!(summary(&"x".repeat(255)), "x".repeat(255));

@@ -50,11 +50,7 @@ pub(crate) struct Field {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page<T> {
-    #[serde(
-        alias = "issueTypes",
-        alias = "fields",
-        default = "Vec::new"
-    )]
+    #[serde(alias = "issueTypes", alias = "fields", default = "Vec::new")]
     values: Vec<T>,
     #[serde(default)]
     total: Option<usize>,
@@ -143,7 +139,9 @@ async fn old(api: &Api, project: &str) -> Result<Option<Vec<OldType>>> {
         segment(project)
     );
     let meta: Option<OldMeta> = api.find(&path).await?;
-    Ok(meta.and_then(|m| m.projects.into_iter().next()).map(|p| p.issuetypes))
+    Ok(meta
+        .and_then(|m| m.projects.into_iter().next())
+        .map(|p| p.issuetypes))
 }
 
 /// The types that a project offers. `None`: there is no such project, or it is not shown to
@@ -210,9 +208,7 @@ fn choose<'a, T>(
 
 /// Names in a list for an error.
 pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut all: Vec<String> = names
-        .map(|n| crate::error::one_line(n, 60))
-        .collect();
+    let mut all: Vec<String> = names.map(|n| crate::error::one_line(n, 60)).collect();
     let more = all.len().saturating_sub(MOST_LISTED);
     all.truncate(MOST_LISTED);
     if all.is_empty() {
@@ -283,7 +279,9 @@ pub(crate) struct Project {
 /// The projects that this user sees, not all of a very large instance.
 pub(crate) async fn projects(api: &Api, flavour: Flavour) -> Result<Vec<Project>> {
     match flavour {
-        Flavour::Cloud => Ok(pages(api, "/rest/api/3/project/search").await?.unwrap_or_default()),
+        Flavour::Cloud => Ok(pages(api, "/rest/api/3/project/search")
+            .await?
+            .unwrap_or_default()),
         Flavour::DataCenter => Ok(api.find("/rest/api/2/project").await?.unwrap_or_default()),
     }
 }
@@ -319,7 +317,8 @@ mod tests {
             field("customfield_2", "team"),
             field("customfield_3", "Severity"),
         ];
-        let id = |name: &str| choose_field(&fields, name, "type Bug of OPS").map(|f| f.field_id.clone());
+        let id =
+            |name: &str| choose_field(&fields, name, "type Bug of OPS").map(|f| f.field_id.clone());
         for (name, expected) in [
             ("Priority", "priority"),
             (" priority ", "priority"),
@@ -334,7 +333,10 @@ mod tests {
             id("TEAM").unwrap_err().to_string(),
             "jira.fields: type Bug of OPS has no field \"TEAM\", but several that differ in case; it offers Priority, Team, team, Severity"
         );
-        assert_eq!(id("x").unwrap_err().scope(), notifier_core::Scope::Destination);
+        assert_eq!(
+            id("x").unwrap_err().scope(),
+            notifier_core::Scope::Destination
+        );
     }
 
     #[test]
@@ -356,6 +358,9 @@ mod tests {
         let json = r#"{"fields":[{"fieldId":"a","key":"a","name":"A","required":true,"schema":{"type":"array","items":"string"},"operations":[]}]}"#;
         let page: Page<RawField> = serde_json::from_str(json).unwrap();
         let f = page.values.into_iter().next().unwrap().named(None).unwrap();
-        assert_eq!((f.field_id.as_str(), f.schema.items.as_deref()), ("a", Some("string")));
+        assert_eq!(
+            (f.field_id.as_str(), f.schema.items.as_deref()),
+            ("a", Some("string"))
+        );
     }
 }

@@ -73,7 +73,10 @@ impl Payload {
                     if missing > 0 {
                         warnings.push(Error::new(
                             ErrorKind::TooLarge,
-                            format!("{} was cut by {missing} characters to what jira takes", field.name),
+                            format!(
+                                "{} was cut by {missing} characters to what jira takes",
+                                field.name
+                            ),
                         ));
                     }
                     fields.insert(field.field_id.clone(), value);
@@ -114,7 +117,11 @@ impl Payload {
     }
 
     /// The same without fields that Jira does not take, if it can be without them.
-    pub(crate) fn without<'a>(&self, refused: impl Iterator<Item = &'a str>, id: &DeliveryId) -> Option<Self> {
+    pub(crate) fn without<'a>(
+        &self,
+        refused: impl Iterator<Item = &'a str>,
+        id: &DeliveryId,
+    ) -> Option<Self> {
         let mut out = self.clone();
         let mut dropped = false;
         for field in refused {

@@ -91,7 +91,10 @@ mod tests {
             ..Progress::default()
         };
         assert_eq!(Progress::read(Some(&p.json())), p);
-        assert_eq!(Progress::read(Some(&serde_json::json!("x"))), Progress::default());
+        assert_eq!(
+            Progress::read(Some(&serde_json::json!("x"))),
+            Progress::default()
+        );
         assert_eq!(Progress::default().json(), serde_json::json!({}));
     }
 

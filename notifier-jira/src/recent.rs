@@ -92,7 +92,10 @@ mod tests {
     async fn remembers_for_a_while_and_within_bounds() {
         let r = Recent::default();
         r.note("a", at(0), Known::Issue("A-1".into()));
-        assert_eq!(r.get("a", at(10)), Some((Duration::from_secs(10), Known::Issue("A-1".into()))));
+        assert_eq!(
+            r.get("a", at(10)),
+            Some((Duration::from_secs(10), Known::Issue("A-1".into())))
+        );
         assert_eq!(r.get("a", at(3600)), None);
         for n in 0..3 * i64::try_from(MOST).unwrap() {
             r.note(&n.to_string(), at(n / 100), Known::Asked("d".into()));

@@ -100,11 +100,18 @@ impl Registry {
     ///
     /// # Errors
     /// If Jira cannot say now: a second issue may come of not knowing.
-    pub(crate) async fn find(&self, api: &Api, flavour: Flavour, marker: &str) -> Result<Option<String>> {
+    pub(crate) async fn find(
+        &self,
+        api: &Api,
+        flavour: Flavour,
+        marker: &str,
+    ) -> Result<Option<String>> {
         let identity = api.identity().to_owned();
         let path = self.paths.get(identity.clone(), path(api, flavour)).await?;
         let Some(path) = path else { return Ok(None) };
-        let answer = api.send(api.request(Method::GET, &path), Step::Look).await?;
+        let answer = api
+            .send(api.request(Method::GET, &path), Step::Look)
+            .await?;
         let read: Book = match answer.status() {
             200 => {
                 let property: Property = api.read(&answer, Step::Look)?;
@@ -126,7 +133,10 @@ impl Registry {
         let book = self.book(api);
         let mut book = book.lock().await;
         for (marker, (key, at)) in read.issues {
-            let entry = book.issues.entry(marker).or_insert_with(|| (key.clone(), at));
+            let entry = book
+                .issues
+                .entry(marker)
+                .or_insert_with(|| (key.clone(), at));
             if entry.1 < at {
                 *entry = (key, at);
             }
@@ -137,7 +147,10 @@ impl Registry {
 
     /// Keeps an issue. That it cannot be kept does no harm but after a restart.
     pub(crate) async fn note(&self, api: &Api, flavour: Flavour, marker: &str, key: &str) {
-        let path = self.paths.get(api.identity().to_owned(), path(api, flavour)).await;
+        let path = self
+            .paths
+            .get(api.identity().to_owned(), path(api, flavour))
+            .await;
         let Ok(Some(path)) = path else { return };
         let now = api.clock().now();
         let book = self.book(api);
@@ -159,14 +172,19 @@ impl Registry {
 /// Where the property is.
 async fn path(api: &Api, flavour: Flavour) -> Result<Option<String>> {
     let answer = api
-        .send(api.request(Method::GET, &flavour.path("myself")), Step::Look)
+        .send(
+            api.request(Method::GET, &flavour.path("myself")),
+            Step::Look,
+        )
         .await?;
     if matches!(answer.status(), 400..=499) && answer.status() != 429 {
         return Ok(None);
     }
     let me: Myself = api.read(&answer, Step::Look)?;
     let who = match flavour {
-        Flavour::Cloud => me.account_id.map(|id| format!("accountId={}", segment(&id))),
+        Flavour::Cloud => me
+            .account_id
+            .map(|id| format!("accountId={}", segment(&id))),
         Flavour::DataCenter => me.name.map(|name| format!("username={}", segment(&name))),
     };
     Ok(who.map(|who| flavour.path(&format!("user/properties/{PROPERTY}?{who}"))))
@@ -183,7 +201,8 @@ mod tests {
         for n in 0..1000 {
             let at = now.as_millisecond() - n;
             let marker = format!("notifier-{n:032}");
-            book.issues.insert(marker, (format!("LONGPROJECT-{n:05}"), at));
+            book.issues
+                .insert(marker, (format!("LONGPROJECT-{n:05}"), at));
         }
         book.issues.insert("old".into(), ("A-1".into(), 0));
         book.tidy(now);

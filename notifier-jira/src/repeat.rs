@@ -158,7 +158,13 @@ impl Place<'_> {
         match answer.status() {
             // Jira says 400 of a comment that is gone, too.
             404 => Ok(false),
-            400 if answer.text().to_lowercase().contains("can not find a comment") => Ok(false),
+            400 if answer
+                .text()
+                .to_lowercase()
+                .contains("can not find a comment") =>
+            {
+                Ok(false)
+            }
             _ if answer.is_success() => Ok(true),
             _ => Err(self.api.refused(&answer, Step::Comment)),
         }
@@ -180,7 +186,10 @@ impl Place<'_> {
     pub(crate) async fn reopen(&self, closed: &Closed) -> Result<Option<Error>> {
         let found: Transitions = self.api.get(&self.path("/transitions")).await?;
         let Some(transition) = choose(&found.transitions, closed) else {
-            let text = format!("{} has no transition to an open status; a new issue is made", self.key);
+            let text = format!(
+                "{} has no transition to an open status; a new issue is made",
+                self.key
+            );
             return Ok(Some(Error::new(ErrorKind::Rejected, text)));
         };
         let request = self

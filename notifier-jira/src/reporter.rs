@@ -59,7 +59,11 @@ impl JiraReporter {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] or [`ErrorKind::Template`] if the fields cannot be read; it names the field.
-    pub fn new(settings: &BackendSettings, http: HttpClient, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(
+        settings: &BackendSettings,
+        http: HttpClient,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let mut templates = HashMap::new();
         for text in settings.all_values("fields") {
             let compiled = Arc::new(FieldTemplates::compile(&text)?);
@@ -190,7 +194,9 @@ impl Reporter for JiraReporter {
         let api = self.api(settings)?;
         let instance = self.instance(&api).await?;
         let myself = instance.flavour.path("myself");
-        let answer = api.send(api.request(Method::GET, &myself), Step::Look).await?;
+        let answer = api
+            .send(api.request(Method::GET, &myself), Step::Look)
+            .await?;
         if !answer.is_success() {
             return Err(api.refused(&answer, Step::Look));
         }

@@ -22,8 +22,7 @@ use crate::{
     progress::{Creating, FIRST_LOOK, Progress, SETTLED},
     project::Place,
     recent::Known,
-    repeat,
-    search,
+    repeat, search,
 };
 
 /// How many issues that a search found are looked at.
@@ -102,9 +101,15 @@ impl<'a> Attempt<'a> {
             self.settled(instance.flavour, &creating.marker, &key).await;
             return Ok(self.finish(instance.flavour, &key).await);
         }
-        let mut message = self.jira.templates(self.opts.settings)?.render(self.report)?;
+        let mut message = self
+            .jira
+            .templates(self.opts.settings)?
+            .render(self.report)?;
         self.warnings.append(&mut message.warnings);
-        let place = self.jira.place(&self.api, &message.project, &message.kind).await?;
+        let place = self
+            .jira
+            .place(&self.api, &message.project, &message.kind)
+            .await?;
         self.target = one_line(&self.api.redact(&place.project), 60);
         let marker = marker(&place, &message.about);
         let jira = self.jira;
@@ -130,8 +135,7 @@ impl<'a> Attempt<'a> {
     pub(crate) async fn reconcile(mut self) -> Result<Reconciled> {
         // What comes after the issue can be done again.
         let Some(mut creating) = self.progress.creating.clone() else {
-            let is_done = self.progress.issue.is_some()
-                && self.progress.attaching.is_none();
+            let is_done = self.progress.issue.is_some() && self.progress.attaching.is_none();
             return Ok(match (is_done, self.progress.issue.clone()) {
                 (true, Some(key)) => Reconciled::Delivered(self.receipt(&key)),
                 _ => Reconciled::NotDelivered,
@@ -140,7 +144,9 @@ impl<'a> Attempt<'a> {
         let instance = self.jira.instance(&self.api).await?;
         if let Some(key) = self.made(instance.flavour, &creating).await? {
             self.settled(instance.flavour, &creating.marker, &key).await;
-            return Ok(Reconciled::Delivered(self.finish(instance.flavour, &key).await));
+            return Ok(Reconciled::Delivered(
+                self.finish(instance.flavour, &key).await,
+            ));
         }
         let now = self.api.clock().now();
         if creating.at > now.as_millisecond() {
@@ -233,7 +239,10 @@ impl<'a> Attempt<'a> {
             // The index may be behind; the issue itself is not. Where it is not shown,
             // the index is believed.
             let read = Issue::read(&self.api, flavour, &issue.key).await?;
-            if !read.unwrap_or_else(|| issue.clone()).is_closed(&self.closed) {
+            if !read
+                .unwrap_or_else(|| issue.clone())
+                .is_closed(&self.closed)
+            {
                 let known = Known::Issue(issue.key.clone());
                 self.jira.recent.note(&scoped, now, known);
                 return Ok(Some(Found::Open(issue.key)));
@@ -244,7 +253,9 @@ impl<'a> Attempt<'a> {
             && let Some(issue) = Issue::read(&self.api, flavour, &key).await?
         {
             if !issue.is_closed(&self.closed) {
-                self.jira.recent.note(&scoped, now, Known::Issue(key.clone()));
+                self.jira
+                    .recent
+                    .note(&scoped, now, Known::Issue(key.clone()));
                 return Ok(Some(Found::Open(key)));
             }
             closed.get_or_insert(key);
@@ -253,7 +264,8 @@ impl<'a> Attempt<'a> {
             && by != self.opts.id.as_str()
             && age < SETTLED
         {
-            let text = "another report asked for this issue, and whether it was made is not known yet";
+            let text =
+                "another report asked for this issue, and whether it was made is not known yet";
             let wait = FIRST_LOOK.min(SETTLED - age).max(Duration::from_secs(1));
             return Err(Error::new(ErrorKind::Unavailable, text).with_retry_after(wait));
         }
@@ -363,7 +375,8 @@ impl<'a> Attempt<'a> {
             }
             payload = less;
             let text = "the issue was made without what jira did not take";
-            self.warnings.push(Error::new(ErrorKind::Rejected, text).with_source(why));
+            self.warnings
+                .push(Error::new(ErrorKind::Rejected, text).with_source(why));
             sent = self.post(flavour, &payload).await;
         }
         let e = match sent.and_then(|answer| self.read_created(&answer, &payload)) {
@@ -380,7 +393,11 @@ impl<'a> Attempt<'a> {
         }
         let progress = self.progress.json();
         let target = self.target.clone();
-        Ok(self.with_warnings(Receipt::default().and(target, Err(e)).with_progress(progress)))
+        Ok(self.with_warnings(
+            Receipt::default()
+                .and(target, Err(e))
+                .with_progress(progress),
+        ))
     }
 
     /// Notes that an issue is about to be made: should the answer be lost, it is looked for.
@@ -440,7 +457,10 @@ impl<'a> Attempt<'a> {
             let is_setting = is_about_others(&complaints(answer), &payload.names());
             let e = Error::new(
                 ErrorKind::Config,
-                format!("{e}; sent were {}", one_line(&payload.names().join(", "), 300)),
+                format!(
+                    "{e}; sent were {}",
+                    one_line(&payload.names().join(", "), 300)
+                ),
             )
             .with_code("400");
             return Err(match is_setting {
@@ -465,11 +485,16 @@ impl<'a> Attempt<'a> {
         }
         let scoped = self.scoped(marker);
         let now = self.api.clock().now();
-        self.jira.recent.note(&scoped, now, Known::Issue(key.to_owned()));
+        self.jira
+            .recent
+            .note(&scoped, now, Known::Issue(key.to_owned()));
         if let Err(e) = self.opts.save(self.progress.json()).await {
             self.warnings.push(e);
         }
-        self.jira.registry.note(&self.api, flavour, marker, key).await;
+        self.jira
+            .registry
+            .note(&self.api, flavour, marker, key)
+            .await;
     }
 
     /// What comes after the issue: its files. It is not lost over them.
@@ -487,11 +512,14 @@ impl<'a> Attempt<'a> {
                     let target = self.target.clone();
                     // The issue is there; only its files are asked for again.
                     let e = e.with_delivery(Delivery::NotDelivered);
-                    let receipt = Receipt::default().and(target, Err(e)).with_progress(progress);
+                    let receipt = Receipt::default()
+                        .and(target, Err(e))
+                        .with_progress(progress);
                     return self.with_warnings(receipt);
                 }
                 Err(e) => self.warnings.push(
-                    Error::new(e.kind(), format!("the logs were not attached to {key}")).with_source(e),
+                    Error::new(e.kind(), format!("the logs were not attached to {key}"))
+                        .with_source(e),
                 ),
             }
         }
@@ -505,7 +533,11 @@ impl<'a> Attempt<'a> {
         delivered.url = Some(browse(&self.api, key));
         let target = self.target.clone();
         let progress = self.progress.json();
-        self.with_warnings(Receipt::default().and(target, Ok(delivered)).with_progress(progress))
+        self.with_warnings(
+            Receipt::default()
+                .and(target, Ok(delivered))
+                .with_progress(progress),
+        )
     }
 
     fn with_warnings(self, mut receipt: Receipt) -> Receipt {

@@ -25,7 +25,11 @@ pub(crate) fn is_rich(field: &Field) -> bool {
 ///
 /// # Errors
 /// Why the text cannot be a value of this field.
-pub(crate) fn convert(field: &Field, text: &str, flavour: Flavour) -> Result<Option<Value>, String> {
+pub(crate) fn convert(
+    field: &Field,
+    text: &str,
+    flavour: Flavour,
+) -> Result<Option<Value>, String> {
     if is_rich(field) {
         return Ok((!text.trim().is_empty()).then(|| flavour.rich(text).0));
     }
@@ -124,18 +128,40 @@ mod tests {
             ("number", None, "3.5", json!(3.5)),
             ("priority", None, "High", json!({ "name": "High" })),
             ("option", None, "a", json!({ "value": "a" })),
-            ("option-with-child", None, "a > b", json!({ "value": "a", "child": { "value": "b" } })),
+            (
+                "option-with-child",
+                None,
+                "a > b",
+                json!({ "value": "a", "child": { "value": "b" } }),
+            ),
             ("user", None, "me", json!({ "name": "me" })),
             ("array", Some("string"), "a, b c,,", json!(["a", "b c"])),
-            ("array", Some("version"), "1.0,2", json!([{ "name": "1.0" }, { "name": "2" }])),
-            ("array", Some("option"), "a,b", json!([{ "value": "a" }, { "value": "b" }])),
+            (
+                "array",
+                Some("version"),
+                "1.0,2",
+                json!([{ "name": "1.0" }, { "name": "2" }]),
+            ),
+            (
+                "array",
+                Some("option"),
+                "a,b",
+                json!([{ "value": "a" }, { "value": "b" }]),
+            ),
         ] {
             let f = field("customfield_1", kind, items);
-            assert_eq!(convert(&f, text, Flavour::DataCenter), Ok(Some(expected)), "{kind}");
+            assert_eq!(
+                convert(&f, text, Flavour::DataCenter),
+                Ok(Some(expected)),
+                "{kind}"
+            );
             assert_eq!(convert(&f, " ", Flavour::DataCenter), Ok(None));
         }
         let user = field("assignee", "user", None);
-        assert_eq!(convert(&user, "5b1", Flavour::Cloud), Ok(Some(json!({ "accountId": "5b1" }))));
+        assert_eq!(
+            convert(&user, "5b1", Flavour::Cloud),
+            Ok(Some(json!({ "accountId": "5b1" })))
+        );
         let labels = field("labels", "array", Some("string"));
         assert_eq!(
             convert(&labels, "a b,c\td", Flavour::Cloud),

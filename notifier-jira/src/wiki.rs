@@ -60,7 +60,13 @@ fn clean(text: &str) -> String {
 
 /// One character outside links and code. Only stand-ins, which are data, are escaped.
 fn escape(c: char, last: Option<char>, next: Option<char>) -> String {
-    let plain = |c: char| if is_kept(c) { c.to_string() } else { String::new() };
+    let plain = |c: char| {
+        if is_kept(c) {
+            c.to_string()
+        } else {
+            String::new()
+        }
+    };
     let Some(data) = original(c) else {
         return plain(c);
     };
@@ -198,7 +204,10 @@ mod tests {
     #[test]
     fn data_is_no_markup() {
         for (data, sent) in [
-            ("b/c:d http://x/?y=z \"q\" it's *a* _b_", "b/c:d http://x/?y=z \"q\" it's *a* _b_"),
+            (
+                "b/c:d http://x/?y=z \"q\" it's *a* _b_",
+                "b/c:d http://x/?y=z \"q\" it's *a* _b_",
+            ),
             ("[a|http://evil]", "\\[a|http://evil]"),
             ("{code}", "\\{code}"),
             ("!http://evil/x.png!", "\\!http://evil/x.png!"),

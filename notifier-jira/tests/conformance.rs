@@ -57,7 +57,10 @@ impl Case {
 }
 
 fn errors(field: &str, why: &str) -> Reply {
-    Reply::json(400, &json!({ "errorMessages": [], "errors": { field: why } }))
+    Reply::json(
+        400,
+        &json!({ "errorMessages": [], "errors": { field: why } }),
+    )
 }
 
 fn said(status: u16, why: &str) -> Reply {
@@ -72,7 +75,10 @@ fn closed(jira: &FakeJira) {
 
 const REOPEN: &[(&str, &str)] = &[
     ("on_repeat", "reopen"),
-    ("fields", "Project:OPS;Issue Type:Bug;Summary:Task {{ .failure.Name }} died"),
+    (
+        "fields",
+        "Project:OPS;Issue Type:Bug;Summary:Task {{ .failure.Name }} died",
+    ),
 ];
 const CREATE: Endpoint = Endpoint::Create;
 
@@ -85,25 +91,47 @@ fn cases() -> Vec<Case> {
     vec![
         case("201 with a key", Delivered, |_| {}),
         case("200 with a key", Delivered, |j| {
-            j.after(CREATE, Reply::json(200, &json!({ "id": "1", "key": "OPS-1" })));
+            j.after(
+                CREATE,
+                Reply::json(200, &json!({ "id": "1", "key": "OPS-1" })),
+            );
         }),
-        case("204 for a transition", Delivered, closed).at(Endpoint::Transition).with(REOPEN),
-        case("201 without a key", Ambiguous, |j| j.after(CREATE, Reply::json(201, &json!({})))),
-        case("201 with a page", Ambiguous, |j| j.after(CREATE, Reply::html(201))),
+        case("204 for a transition", Delivered, closed)
+            .at(Endpoint::Transition)
+            .with(REOPEN),
+        case("201 without a key", Ambiguous, |j| {
+            j.after(CREATE, Reply::json(201, &json!({})))
+        }),
+        case("201 with a page", Ambiguous, |j| {
+            j.after(CREATE, Reply::html(201))
+        }),
         case("429 with Retry-After", retry(Some(7)), |j| {
             j.next(CREATE, said(429, "slow down").header("Retry-After", "7"));
         }),
-        case("429 with Retry-After 0, as Data Center says to go on", retry(Some(0)), |j| {
-            j.next(CREATE, Reply::new(429).header("Retry-After", "0"));
-        }),
+        case(
+            "429 with Retry-After 0, as Data Center says to go on",
+            retry(Some(0)),
+            |j| {
+                j.next(CREATE, Reply::new(429).header("Retry-After", "0"));
+            },
+        ),
         case("429 with X-RateLimit-Reset", retry(Some(30)), |j| {
             let at = "2023-11-14T22:13:50Z";
             j.next(CREATE, Reply::new(429).header("X-RateLimit-Reset", at));
         }),
-        case("429 with X-RateLimit-Interval-Seconds", retry(Some(5)), |j| {
-            j.next(CREATE, Reply::new(429).header("X-RateLimit-Interval-Seconds", "5"));
+        case(
+            "429 with X-RateLimit-Interval-Seconds",
+            retry(Some(5)),
+            |j| {
+                j.next(
+                    CREATE,
+                    Reply::new(429).header("X-RateLimit-Interval-Seconds", "5"),
+                );
+            },
+        ),
+        case("429 without a time", retry(None), |j| {
+            j.next(CREATE, Reply::new(429))
         }),
-        case("429 without a time", retry(None), |j| j.next(CREATE, Reply::new(429))),
         case("429 to the search", retry(Some(9)), |j| {
             j.next(Endpoint::Search, Reply::new(429).header("Retry-After", "9"));
         })
@@ -113,8 +141,10 @@ fn cases() -> Vec<Case> {
             j.next(CREATE, Reply::html(503).header("Retry-After", "60"));
         }),
         case("408", retry(None), |j| j.next(CREATE, Reply::new(408))),
-        case("500 to the search", retry(None), |j| j.next(Endpoint::Search, Reply::new(500)))
-            .at(Endpoint::Search),
+        case("500 to the search", retry(None), |j| {
+            j.next(Endpoint::Search, Reply::new(500))
+        })
+        .at(Endpoint::Search),
         case("502 before the issue is sent", retry(None), |j| {
             j.next(Endpoint::ServerInfo, Reply::html(502));
         })
@@ -145,68 +175,123 @@ fn cases() -> Vec<Case> {
         })
         .at(Endpoint::Transition)
         .with(REOPEN),
-        case("500 for the issue", Ambiguous, |j| j.after(CREATE, Reply::new(500))),
-        case("500 for the issue, not made", Ambiguous, |j| j.next(CREATE, Reply::new(500))),
-        case("502 for the issue", Ambiguous, |j| j.after(CREATE, Reply::html(502))),
-        case("504 for the issue", Ambiguous, |j| j.after(CREATE, Reply::html(504))),
-        case("reset after the issue", Ambiguous, |j| j.after(CREATE, Action::ResetAfterBody)),
-        case("reset within the issue", Ambiguous, |j| j.next(CREATE, Action::ResetBeforeBody)),
+        case("500 for the issue", Ambiguous, |j| {
+            j.after(CREATE, Reply::new(500))
+        }),
+        case("500 for the issue, not made", Ambiguous, |j| {
+            j.next(CREATE, Reply::new(500))
+        }),
+        case("502 for the issue", Ambiguous, |j| {
+            j.after(CREATE, Reply::html(502))
+        }),
+        case("504 for the issue", Ambiguous, |j| {
+            j.after(CREATE, Reply::html(504))
+        }),
+        case("reset after the issue", Ambiguous, |j| {
+            j.after(CREATE, Action::ResetAfterBody)
+        }),
+        case("reset within the issue", Ambiguous, |j| {
+            j.next(CREATE, Action::ResetBeforeBody)
+        }),
         case("half of an answer", Ambiguous, |j| {
             let half = Reply::json(201, &json!({ "id": "1", "key": "OPS-1" }))
                 .delivery(Delivery::new().cut(5, End::Reset));
             j.after(CREATE, half);
         }),
-        case("no answer in time for the issue", Ambiguous, |j| j.after(CREATE, Action::Hang)),
-        case("401", DeadDestination, |j| j.next(CREATE, said(401, "who are you"))),
-        case("401 to the first question", DeadDestination, |j| j.set_token("another-one"))
-            .at(Endpoint::ServerInfo),
+        case("no answer in time for the issue", Ambiguous, |j| {
+            j.after(CREATE, Action::Hang)
+        }),
+        case("401", DeadDestination, |j| {
+            j.next(CREATE, said(401, "who are you"))
+        }),
+        case("401 to the first question", DeadDestination, |j| {
+            j.set_token("another-one")
+        })
+        .at(Endpoint::ServerInfo),
         case("401 with a CAPTCHA", DeadDestination, |j| {
             let reply = Reply::html(401)
                 .header("X-Seraph-LoginReason", "AUTHENTICATION_DENIED")
-                .header("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE; login-url=http://x");
+                .header(
+                    "X-Authentication-Denied-Reason",
+                    "CAPTCHA_CHALLENGE; login-url=http://x",
+                );
             j.next(CREATE, reply);
         }),
         case("403 with a CAPTCHA", DeadDestination, |j| {
-            let reply = Reply::html(403).header("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE");
+            let reply =
+                Reply::html(403).header("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE");
             j.next(Endpoint::ServerInfo, reply);
         })
         .at(Endpoint::ServerInfo),
-        case("403", DeadDestination, |j| j.next(CREATE, said(403, "not you"))),
-        case("404 for the issue", DeadDestination, |j| j.next(CREATE, said(404, "no"))),
-        case("404 for the project", DeadDestination, |j| j.delete_project("OPS")).uncounted(),
+        case("403", DeadDestination, |j| {
+            j.next(CREATE, said(403, "not you"))
+        }),
+        case("404 for the issue", DeadDestination, |j| {
+            j.next(CREATE, said(404, "no"))
+        }),
+        case("404 for the project", DeadDestination, |j| {
+            j.delete_project("OPS")
+        })
+        .uncounted(),
         case("a type that there is not", DeadDestination, |_| {})
             .uncounted()
-            .with(&[("fields", "Project:OPS;Issue Type:Nope;Summary:{{ .failure.ID }}")]),
+            .with(&[(
+                "fields",
+                "Project:OPS;Issue Type:Nope;Summary:{{ .failure.ID }}",
+            )]),
         case("a field that there is not", DeadDestination, |_| {})
             .uncounted()
-            .with(&[("fields", "Project:OPS;Issue Type:Bug;Summary:{{ .failure.ID }};Nope:x")]),
-        case("400 for the summary", Dead, |j| j.next(CREATE, errors("summary", "too long"))),
-        case("400 for a field that is required and not set", DeadDestination, |j| {
-            let field = JiraField::new("customfield_1", "Team", json!({ "type": "string" }));
-            let types = [JiraType::new("1", "Bug").with_field(field.required())];
-            j.project(JiraProject::new("OPS").types(types));
+            .with(&[(
+                "fields",
+                "Project:OPS;Issue Type:Bug;Summary:{{ .failure.ID }};Nope:x",
+            )]),
+        case("400 for the summary", Dead, |j| {
+            j.next(CREATE, errors("summary", "too long"))
         }),
-        case("400 for the whole", Dead, |j| j.next(CREATE, said(400, "no"))),
+        case(
+            "400 for a field that is required and not set",
+            DeadDestination,
+            |j| {
+                let field = JiraField::new("customfield_1", "Team", json!({ "type": "string" }));
+                let types = [JiraType::new("1", "Bug").with_field(field.required())];
+                j.project(JiraProject::new("OPS").types(types));
+            },
+        ),
+        case("400 for the whole", Dead, |j| {
+            j.next(CREATE, said(400, "no"))
+        }),
         case("400 for an optional field", Shrink, |j| {
             j.next(CREATE, errors("labels", "Field 'labels' cannot be set."));
         }),
         case("400 for the description", Shrink, |j| {
-            j.next(CREATE, errors("description", "The entered text is too long."));
+            j.next(
+                CREATE,
+                errors("description", "The entered text is too long."),
+            );
         }),
         case("413", Shrink, |j| j.next(CREATE, Reply::html(413))),
-        case("410", DeadDestination, |j| j.next(CREATE, said(410, "gone"))),
+        case("410", DeadDestination, |j| {
+            j.next(CREATE, said(410, "gone"))
+        }),
         case("410 to the search", DeadDestination, |j| {
             j.next(Endpoint::Search, said(410, "removed"));
         })
         .at(Endpoint::Search),
         case("301", DeadDestination, |j| {
-            j.next(CREATE, Reply::redirect(301, "https://elsewhere.example/login"));
+            j.next(
+                CREATE,
+                Reply::redirect(301, "https://elsewhere.example/login"),
+            );
         }),
         case("405", Dead, |j| j.next(CREATE, Reply::new(405))),
         case("415", Dead, |j| j.next(CREATE, Reply::new(415))),
         case("422", Dead, |j| j.next(CREATE, said(422, "no"))),
-        case("400 to the search for a status that there is not", Delivered, |_| {})
-            .with(&[("issue_closed_status", "Shut")]),
+        case(
+            "400 to the search for a status that there is not",
+            Delivered,
+            |_| {},
+        )
+        .with(&[("issue_closed_status", "Shut")]),
     ]
 }
 
@@ -308,8 +393,7 @@ impl Harness for Jira {
         let jira = Arc::new(jira);
         self.servers.lock().unwrap().push(Arc::clone(&jira));
         let seen = Arc::clone(&jira);
-        let mut setup =
-            Setup::new(base.instance("default")).with_received(move || messages(&seen));
+        let mut setup = Setup::new(base.instance("default")).with_received(move || messages(&seen));
         if let Some(endpoint) = counted {
             setup = setup.with_attempts(move || jira.count(endpoint));
         }

@@ -138,7 +138,14 @@ impl Proxy {
         let file = std::env::temp_dir().join(file);
         std::fs::write(&file, document.to_string()).unwrap();
         let child = Command::new(prism)
-            .args(["proxy", "--errors", "-h", "127.0.0.1", "-p", &port.to_string()])
+            .args([
+                "proxy",
+                "--errors",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+            ])
             .arg(&file)
             .arg(jira.url())
             .stdin(Stdio::null())
@@ -168,7 +175,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn everything(jira: FakeJira, document: &str, name: &str) {
+async fn everything(jira: FakeJira, document: &str, name: &str, wrong_search: &str) {
     let Some((prism, document)) = peers(document) else {
         return;
     };
@@ -178,7 +185,10 @@ async fn everything(jira: FakeJira, document: &str, name: &str) {
         ("url", proxy.url.as_str()),
         ("username", &jira.user()),
         ("password", &jira.token()),
-        ("fields", "Project:OPS;Issue Type:Bug;Summary:{{ .failure.Name }} died;Description:[stdout|{{ .stdoutURL }}]\n{code}{{ .failure.Message }}{code};Priority:High;Labels:a,b"),
+        (
+            "fields",
+            "Project:OPS;Issue Type:Bug;Summary:{{ .failure.Name }} died;Description:[stdout|{{ .stdoutURL }}]\n{code}{{ .failure.Message }}{code};Priority:High;Labels:a,b",
+        ),
         ("on_repeat", "reopen"),
     ] {
         s.set(Origin::Flag, k, v).unwrap();
@@ -194,7 +204,12 @@ async fn everything(jira: FakeJira, document: &str, name: &str) {
         if n == 3 {
             jira.set_status("OPS-1", "Closed");
         }
-        let mut f = FailureRecord::new(format!("web.{n}"), "web \"x\"", "TASK_FAILED", Timestamp::UNIX_EPOCH);
+        let mut f = FailureRecord::new(
+            format!("web.{n}"),
+            "web \"x\"",
+            "TASK_FAILED",
+            Timestamp::UNIX_EPOCH,
+        );
         f.message = Some("exit code 1".to_owned());
         let report = Report::failure(f).with_links(Links::new("http://agent.example/stdout", ""));
         let id = DeliveryId::new(format!("{n:032x}"));
@@ -207,7 +222,17 @@ async fn everything(jira: FakeJira, document: &str, name: &str) {
     }
     let issues = jira.issues();
     assert_eq!((issues.len(), issues[0].transitions), (1, 1));
-    assert_eq!((issues[0].comments.len(), issues[0].comments[0].edits), (1, 2));
+    assert_eq!(
+        (issues[0].comments.len(), issues[0].comments[0].edits),
+        (1, 2)
+    );
+    // What is not as the documents say does not pass.
+    let wrong = HttpClient::new()
+        .unwrap()
+        .post(&format!("{}{}", proxy.url, wrong_search))
+        .basic(&jira.user(), &jira.token().as_str().into())
+        .json(&json!({ "jql": 5 }));
+    assert!(!wrong.send().await.unwrap().is_success());
     // All went through the proxy.
     for endpoint in [
         Endpoint::ServerInfo,
@@ -230,10 +255,18 @@ async fn everything(jira: FakeJira, document: &str, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cloud_is_as_its_document_says() {
-    everything(FakeJira::cloud().await.unwrap(), "jira-cloud-v3.json", "cloud").await;
+    let jira = FakeJira::cloud().await.unwrap();
+    everything(
+        jira,
+        "jira-cloud-v3.json",
+        "cloud",
+        "/rest/api/3/search/jql",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_center_is_as_its_document_says() {
-    everything(FakeJira::data_center().await.unwrap(), "jira-dc-10.3.json", "dc").await;
+    let jira = FakeJira::data_center().await.unwrap();
+    everything(jira, "jira-dc-10.3.json", "dc", "/rest/api/2/search").await;
 }

@@ -6,7 +6,6 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
-    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Arc,
 };
@@ -17,11 +16,14 @@ use notifier_core::{
     Reporter, Result, Retry, Scope, Subject,
 };
 use notifier_sentry::SentryReporter;
-use notifier_testkit::conformance::hostile_failures;
+use notifier_testkit::{conformance::hostile_failures, peer};
 use serde_json::Value;
 
 /// The file of what it says while it runs.
 const SAID: &str = "said";
+
+/// Its name in what a run of the tests says.
+const NAME: &str = "Bugsink";
 
 struct Bugsink {
     child: Child,
@@ -33,16 +35,7 @@ struct Bugsink {
 impl Bugsink {
     /// `None`, said aloud, where it is not installed.
     fn start() -> Option<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "how the test run says where it is"
-        )]
-        let bin = std::env::var_os("NOTIFIER_TEST_BUGSINK").map(PathBuf::from);
-        let python = bin.map(|bin| bin.join("python"));
-        let Some(python) = python.filter(|p| p.exists()) else {
-            skipped();
-            return None;
-        };
+        let python = peer::path(NAME, "NOTIFIER_TEST_BUGSINK")?.join("python");
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(python)
             .arg(concat!(
@@ -102,11 +95,6 @@ impl Drop for Bugsink {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
-fn skipped() {
-    println!("SKIPPED sentry against bugsink: NOTIFIER_TEST_BUGSINK does not name it");
-}
-
 #[derive(Debug)]
 struct Log;
 
@@ -143,6 +131,7 @@ async fn events_are_stored_by_a_server_that_is_not_ours() {
     stored_once(&mut bugsink).await;
     wrong_key(&mut bugsink).await;
     hostile(&mut bugsink).await;
+    peer::ran(NAME);
 }
 
 /// Sent twice it is there once, with what was sent, and the attachment came along.

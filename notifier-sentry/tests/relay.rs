@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
 };
@@ -13,29 +12,11 @@ use notifier_core::{
     jiff::Timestamp,
 };
 use notifier_sentry::SentryReporter;
-use notifier_testkit::{conformance::hostile_failures, sentry::FakeSentry};
+use notifier_testkit::{conformance::hostile_failures, peer, sentry::FakeSentry};
 use serde_json::{Value, json};
 
-/// Where its Python is; `None`, said aloud, where it is not installed.
-fn python() -> Option<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how the test run says where it is"
-    )]
-    let bin = std::env::var_os("NOTIFIER_TEST_SENTRY_RELAY").map(PathBuf::from);
-    let python = bin.map(|bin| bin.join("python")).filter(|p| p.exists());
-    if python.is_none() {
-        skipped();
-    }
-    python
-}
-
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
-fn skipped() {
-    println!(
-        "SKIPPED sentry events through sentry-relay: NOTIFIER_TEST_SENTRY_RELAY does not name it"
-    );
-}
+/// Its name in what a run of the tests says.
+const NAME: &str = "sentry-relay";
 
 /// A log that is long and hard to show.
 #[derive(Debug)]
@@ -112,12 +93,12 @@ async fn events() -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sentrys_own_normaliser_has_nothing_to_say() {
-    let Some(python) = python() else {
+    let Some(bin) = peer::path(NAME, "NOTIFIER_TEST_SENTRY_RELAY") else {
         return;
     };
     let events = events().await;
     assert!(events.len() > 50);
-    let mut child = Command::new(python)
+    let mut child = Command::new(bin.join("python"))
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/tests/python/normalize.py"
@@ -149,4 +130,5 @@ async fn sentrys_own_normaliser_has_nothing_to_say() {
     child.wait().unwrap();
     assert!(found.is_empty(), "{}: {}", found.len(), found.join("\n"));
     assert!(said["errors"].is_array(), "{said}");
+    peer::ran(NAME);
 }

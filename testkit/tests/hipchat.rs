@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use common::client;
 use notifier_testkit::hipchat::{FakeHipchat, HipchatReply, RateLimit};
@@ -28,12 +28,12 @@ fn number(answer: &reqwest::Response, header: &str) -> u64 {
     answer.headers()[header].to_str().unwrap().parse().unwrap()
 }
 
-fn soon(reset: u64, within: u64) -> bool {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    (now..=now + within + 1).contains(&reset)
+/// Whether a reset lies so many seconds, or a second less, behind the last request.
+fn soon(hipchat: &FakeHipchat, reset: u64, within: u64) -> bool {
+    let requests = hipchat.server().requests();
+    let now = requests[requests.len() - 1].arrived_at;
+    let now = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    (now + within - 1..=now + within + 1).contains(&reset)
 }
 
 #[tokio::test]
@@ -138,8 +138,8 @@ async fn a_rate_limit_counts_rooms_and_tokens_and_tells() {
     assert_eq!(number(&first, "x-floodcontrol-limit"), 2);
     assert_eq!(number(&first, "x-floodcontrol-remaining"), 1);
     assert_eq!(number(&first, "x-ratelimit-remaining"), 2);
-    assert!(soon(number(&first, "x-floodcontrol-reset"), 60));
-    assert!(soon(number(&first, "x-ratelimit-reset"), 300));
+    assert!(soon(&hipchat, number(&first, "x-floodcontrol-reset"), 60));
+    assert!(soon(&hipchat, number(&first, "x-ratelimit-reset"), 300));
     let second = post(&hipchat, "a", &user, &body).await;
     assert_eq!(
         (
@@ -178,7 +178,7 @@ async fn scripts_answer_in_turn() {
         let answer = post(&hipchat, "ops", &ops, &body).await;
         assert_eq!(answer.status(), expected);
         assert_eq!(number(&answer, "x-floodcontrol-remaining"), 0);
-        assert!(soon(number(&answer, "x-floodcontrol-reset"), 20));
+        assert!(soon(&hipchat, number(&answer, "x-floodcontrol-reset"), 20));
     }
     let page = post(&hipchat, "ops", &ops, &body).await;
     assert!(page.text().await.unwrap().contains("<html>"));

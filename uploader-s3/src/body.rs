@@ -95,6 +95,13 @@ impl Part {
         Ok(false)
     }
 
+    /// Goes on in a larger buffer.
+    pub(crate) fn moved_to(mut self, mut buffer: BytesMut) -> Self {
+        buffer.extend_from_slice(&self.bytes);
+        self.bytes = buffer;
+        self
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -1,7 +1,8 @@
 //! What uploads may take of memory together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::{Bytes, BytesMut};
 use notifier_core::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,11 +20,14 @@ const LARGE: usize = 24;
 /// Room for 28 MiB of buffers in all.
 ///
 /// An upload never waits for small room while it holds large room, and gives large room
-/// back after each part: none waits for ever, and they take turns.
+/// back after each part: none waits for ever, and they take turns. Large buffers are made
+/// once and kept: what an allocator makes of large blocks that come and go may be twice
+/// their size.
 #[derive(Debug)]
 pub(crate) struct Budget {
     active: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    kept: Arc<Mutex<Vec<BytesMut>>>,
 }
 
 impl Budget {
@@ -31,6 +35,7 @@ impl Budget {
         Self {
             active: Arc::new(Semaphore::new(ACTIVE)),
             large: Arc::new(Semaphore::new(LARGE)),
+            kept: Arc::default(),
         }
     }
 
@@ -43,13 +48,57 @@ impl Budget {
     }
 
     /// Waits for room of so many bytes, at most [`MAX_PART`].
-    pub(crate) async fn large(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+    pub(crate) async fn large(&self, bytes: u64) -> Result<Room> {
         let units = u32::try_from(bytes.min(MAX_PART).div_ceil(MIB)).unwrap_or(u32::MAX);
-        Arc::clone(&self.large)
+        let permit = Arc::clone(&self.large)
             .acquire_many_owned(units)
             .await
-            .map_err(|_| Error::internal("the uploader was closed"))
+            .map_err(|_| Error::internal("the uploader was closed"))?;
+        let size = units as usize * MIB as usize;
+        let mut kept = lock(&self.kept);
+        let fitting = kept.iter().position(|b| b.capacity() >= size);
+        let buffer = match fitting {
+            Some(at) => kept.swap_remove(at),
+            None => {
+                // Those of another size must not stay beside.
+                kept.clear();
+                BytesMut::with_capacity(size)
+            }
+        };
+        Ok(Room {
+            buffer,
+            kept: Arc::clone(&self.kept),
+            _permit: permit,
+        })
     }
+}
+
+/// Large room, until it is given back or dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    buffer: BytesMut,
+    kept: Arc<Mutex<Vec<BytesMut>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Room {
+    /// Its buffer, once.
+    pub(crate) fn buffer(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Gives it back with its buffer, unless another still reads that.
+    pub(crate) fn give_back(self, bytes: Bytes) {
+        if let Ok(mut buffer) = bytes.try_into_mut() {
+            buffer.clear();
+            lock(&self.kept).push(buffer);
+        }
+    }
+}
+
+/// Locks, also after a panic elsewhere: a list of buffers is never half changed.
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The smallest part, but for the last.
@@ -95,5 +144,27 @@ mod tests {
         assert_eq!(budget.large.available_permits(), 4);
         drop(room);
         assert_eq!(budget.large.available_permits(), LARGE);
+    }
+
+    #[tokio::test]
+    async fn buffers_are_used_again() {
+        let budget = Budget::new();
+        let mut room = budget.large(MIN_PART).await.unwrap();
+        let mut buffer = room.buffer();
+        buffer.extend_from_slice(b"abc");
+        let first = buffer.as_ptr();
+        let bytes = buffer.freeze();
+        let other = bytes.clone();
+        drop(other);
+        room.give_back(bytes);
+        let buffer = budget.large(MIN_PART).await.unwrap().buffer();
+        assert!(buffer.is_empty() && buffer.capacity() >= 5 * MIB as usize);
+        assert_eq!(buffer.as_ptr(), first);
+        // One that is still read is not.
+        let mut room = budget.large(MIN_PART).await.unwrap();
+        let bytes = room.buffer().freeze();
+        let _reader = bytes.clone();
+        room.give_back(bytes);
+        assert!(lock(&budget.kept).is_empty());
     }
 }

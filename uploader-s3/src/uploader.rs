@@ -78,28 +78,32 @@ impl S3Uploader {
             return self.put(key, part.into_payload()).await;
         }
         let size = part_size(body.expected());
-        let room = usize::try_from(size).unwrap_or(usize::MAX);
-        let mut permit = self.budget.large(size).await?;
-        let mut is_end = part.fill(&mut body, room).await?;
+        let most = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut room = self.budget.large(size).await?;
+        part = part.moved_to(room.buffer());
+        let mut is_end = part.fill(&mut body, most).await?;
         if is_end {
-            return self.put(key, part.into_payload()).await;
+            let payload = part.into_payload();
+            let stored = self.put(key, payload.clone()).await;
+            room.give_back(payload.bytes);
+            return stored;
         }
         let mut parts = Multipart::start(&self.store, key, CONTENT_TYPE, &self.headers).await?;
         loop {
-            parts.part(part.into_payload()).await?;
+            let payload = part.into_payload();
+            parts.part(payload.clone()).await?;
+            // Others take their turn.
+            room.give_back(payload.bytes);
             if is_end {
                 break;
             }
-            // Others take their turn.
-            drop(permit);
-            permit = self.budget.large(size).await?;
-            part = Part::new(self.store.digest());
-            is_end = part.fill(&mut body, room).await?;
+            room = self.budget.large(size).await?;
+            part = Part::new(self.store.digest()).moved_to(room.buffer());
+            is_end = part.fill(&mut body, most).await?;
             if part.is_empty() {
                 break;
             }
         }
-        drop(permit);
         parts.complete().await
     }
 }

@@ -128,7 +128,6 @@ async fn goes_through(uploader: &str, logs: &[(&str, LogContent)]) {
     assert_eq!(scene.store.open_uploads(), 0);
     if let (Some(rest), Some(most)) = (rest, memory(pid, "VmHWM:")) {
         let over = most.saturating_sub(rest);
-        eprintln!("OVER {over}");
         assert!(over <= MOST_MEMORY, "{over} bytes over {rest} at rest");
     }
     for line in scene.told(all.len()).await {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notifier_core::{
-    LogReader, LogTail, Next, Report, Reporter, Result, Scope, jiff::Timestamp,
-};
+use notifier_core::{LogReader, LogTail, Next, Report, Reporter, Result, Scope, jiff::Timestamp};
 use notifier_testkit::{
     http::{Action, Reply},
     jira::{Endpoint, FakeJira, JiraProject, JiraType},
@@ -36,7 +34,11 @@ async fn data_center_gets_the_templates_text() {
     assert_eq!(issue.fields["project"], json!({ "key": "OPS" }));
     assert_eq!(issue.fields["issuetype"], json!({ "id": "1" }));
     assert_eq!(issue.labels.len(), 2);
-    assert!(issue.labels[0].starts_with("notifier-"), "{:?}", issue.labels);
+    assert!(
+        issue.labels[0].starts_with("notifier-"),
+        "{:?}",
+        issue.labels
+    );
     assert_eq!(issue.labels[1], format!("notifier-delivery-{}", id(1)));
 }
 
@@ -60,7 +62,10 @@ async fn cloud_gets_a_document() {
 #[tokio::test]
 async fn without_a_user_the_password_is_a_token() {
     let rig = Rig::data_center(&[("username", "")]).await;
-    assert_eq!(rig.send(&report(1), &id(1)).await.unwrap().next(), Next::Done);
+    assert_eq!(
+        rig.send(&report(1), &id(1)).await.unwrap().next(),
+        Next::Done
+    );
     let sent = rig.jira.server().requests();
     for r in &sent {
         assert!(r.header("authorization").unwrap().starts_with("Bearer "));
@@ -71,7 +76,10 @@ async fn without_a_user_the_password_is_a_token() {
 async fn what_is_asked_about_the_project_is_asked_once() {
     let rig = Rig::cloud(&[]).await;
     let _ = rig.send(&report(1), &id(1)).await.unwrap();
-    let (meta, info) = (rig.jira.count(Endpoint::Meta), rig.jira.count(Endpoint::ServerInfo));
+    let (meta, info) = (
+        rig.jira.count(Endpoint::Meta),
+        rig.jira.count(Endpoint::ServerInfo),
+    );
     for n in 2..5 {
         let mut f = failure(n);
         f.name = format!("other-{n}");
@@ -80,7 +88,7 @@ async fn what_is_asked_about_the_project_is_asked_once() {
     assert_eq!(rig.jira.issues().len(), 4);
     assert_eq!(rig.jira.count(Endpoint::Meta), meta);
     assert_eq!((info, rig.jira.count(Endpoint::ServerInfo)), (1, 1));
-    rig.advance(601).await;
+    rig.advance(601);
     let _ = rig.send(&report(9), &id(9)).await.unwrap();
     assert_eq!(rig.jira.count(Endpoint::ServerInfo), 2);
 }
@@ -89,7 +97,10 @@ async fn what_is_asked_about_the_project_is_asked_once() {
 async fn an_old_server_is_asked_in_the_old_way() {
     let rig = Rig::data_center(&[]).await;
     rig.jira.set_version(8, 3);
-    assert_eq!(rig.send(&report(1), &id(1)).await.unwrap().next(), Next::Done);
+    assert_eq!(
+        rig.send(&report(1), &id(1)).await.unwrap().next(),
+        Next::Done
+    );
     assert_eq!(rig.jira.issues()[0].labels.len(), 2);
 }
 
@@ -106,7 +117,10 @@ async fn hostile_data_makes_no_markup() {
     let rig = Rig::cloud(&[]).await;
     let _ = rig.send(&Report::failure(f.clone()), &id(1)).await.unwrap();
     let doc = rig.jira.issues()[0].description().to_string();
-    assert!(!doc.contains("marks") && !doc.contains("codeBlock"), "{doc}");
+    assert!(
+        !doc.contains("marks") && !doc.contains("codeBlock"),
+        "{doc}"
+    );
     assert!(doc.contains(&f.id), "{doc}");
 }
 
@@ -130,14 +144,26 @@ async fn a_text_that_is_too_long_is_cut() {
 #[tokio::test]
 async fn a_project_without_labels_has_a_property() {
     let rig = Rig::data_center(&[]).await;
-    let types = [JiraType::new("1", "Bug").without_field("labels").without_field("description")];
+    let types = [JiraType::new("1", "Bug")
+        .without_field("labels")
+        .without_field("description")];
     rig.jira.project(JiraProject::new("OPS").types(types));
     let receipt = rig.send(&report(1), &id(1)).await.unwrap();
     assert_eq!(receipt.next(), Next::Done);
-    assert!(receipt.warnings[0].to_string().contains("has no field \"Description\""));
+    assert!(
+        receipt.warnings[0]
+            .to_string()
+            .contains("has no field \"Description\"")
+    );
     let issue = &rig.jira.issues()[0];
-    assert_eq!(issue.properties["notifier.delivery"]["delivery"], json!(id(1)));
-    assert_eq!(rig.send(&report(2), &id(2)).await.unwrap().next(), Next::Done);
+    assert_eq!(
+        issue.properties["notifier.delivery"]["delivery"],
+        json!(id(1))
+    );
+    assert_eq!(
+        rig.send(&report(2), &id(2)).await.unwrap().next(),
+        Next::Done
+    );
     assert_eq!(rig.jira.issues().len(), 1);
 }
 
@@ -153,7 +179,10 @@ async fn what_jira_does_not_take_is_left_out() {
     let receipt = rig.send(&report(1), &id(1)).await.unwrap();
     assert_eq!(receipt.next(), Next::Done);
     let warning = receipt.warnings[0].report().to_string();
-    assert!(warning.contains("priority: The priority selected is invalid."), "{warning}");
+    assert!(
+        warning.contains("priority: The priority selected is invalid."),
+        "{warning}"
+    );
     let issue = &rig.jira.issues()[0];
     assert!(issue.fields.get("priority").is_none());
     assert_eq!(&issue.labels[..2], ["a_b", "c"]);
@@ -172,7 +201,9 @@ impl LogReader for Logs {
 }
 
 fn with_logs(n: usize) -> Report {
-    report(n).with_logs(Arc::new(Logs(b"0123456789\r\n--notifier-0000000000000000".to_vec())))
+    report(n).with_logs(Arc::new(Logs(
+        b"0123456789\r\n--notifier-0000000000000000".to_vec(),
+    )))
 }
 
 #[tokio::test]
@@ -183,18 +214,22 @@ async fn the_ends_of_logs_are_attached() {
     let issue = &rig.jira.issues()[0];
     assert_eq!(issue.attachments.len(), 1);
     assert_eq!(issue.attachments[0].name, "stderr-00000001.txt");
-    assert_eq!(issue.attachments[0].bytes, b"
---notifier-0000000000000000");
+    assert_eq!(issue.attachments[0].bytes, b"--notifier-0000000000000000");
 }
 
 #[tokio::test]
 async fn files_never_lose_an_issue() {
     let rig = Rig::data_center(&[("attach_logs", "1KiB")]).await;
     // For good: said, and done.
-    rig.jira.next(Endpoint::Attach, Reply::json(413, &json!({})));
+    rig.jira
+        .next(Endpoint::Attach, Reply::json(413, &json!({})));
     let receipt = rig.send(&with_logs(1), &id(1)).await.unwrap();
     assert_eq!(receipt.next(), Next::Done);
-    assert!(receipt.warnings[0].to_string().contains("stderr was not attached to OPS-1"));
+    assert!(
+        receipt.warnings[0]
+            .to_string()
+            .contains("stderr was not attached to OPS-1")
+    );
     // For now: only the file is tried again.
     rig.jira.set_status("OPS-1", "Closed");
     rig.jira.after(Endpoint::Attach, Action::status(503));
@@ -202,7 +237,8 @@ async fn files_never_lose_an_issue() {
     assert!(matches!(receipt.next(), Next::Retry { unknown: false, .. }));
     let delivery = notifier_core::DeliveryId::new(id(2));
     let progress = receipt.progress.unwrap();
-    let opts = notifier_core::ReportOptions::new(&delivery, &rig.settings).after(2, Some(&progress));
+    let opts =
+        notifier_core::ReportOptions::new(&delivery, &rig.settings).after(2, Some(&progress));
     let receipt = rig.reporter.report(&with_logs(2), &opts).await.unwrap();
     assert_eq!(receipt.next(), Next::Done);
     let issues = rig.jira.issues();
@@ -231,7 +267,11 @@ async fn a_check_makes_nothing_and_says_what_is_wrong() {
     rig.jira.set_token("changed");
     let e = rig.reporter.check(&rig.settings).await.unwrap_err();
     assert_eq!(e.scope(), Scope::Destination);
-    assert!(e.to_string().contains("check -jira.username and -jira.password"), "{e}");
+    assert!(
+        e.to_string()
+            .contains("check -jira.username and -jira.password"),
+        "{e}"
+    );
 }
 
 #[tokio::test]
@@ -239,7 +279,10 @@ async fn a_captcha_is_told() {
     let rig = Rig::data_center(&[]).await;
     let page = Reply::html(401)
         .header("X-Seraph-LoginReason", "AUTHENTICATION_DENIED")
-        .header("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE; login-url=http://x");
+        .header(
+            "X-Authentication-Denied-Reason",
+            "CAPTCHA_CHALLENGE; login-url=http://x",
+        );
     rig.jira.next(Endpoint::ServerInfo, page);
     let e = rig.send(&report(1), &id(1)).await.unwrap_err();
     assert!(e.to_string().contains("wants a CAPTCHA"), "{e}");
@@ -255,7 +298,11 @@ async fn nothing_is_sent_without_an_address() {
     let none = settings.instance("default");
     assert!(reporter.destination(&none).unwrap().is_none());
     settings
-        .set(notifier_core::Origin::Flag, "url", "http://jira.example/jira/")
+        .set(
+            notifier_core::Origin::Flag,
+            "url",
+            "http://jira.example/jira/",
+        )
         .unwrap();
     let some = settings.instance("default");
     let d = reporter.destination(&some).unwrap().unwrap();

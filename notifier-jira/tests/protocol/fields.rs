@@ -8,7 +8,11 @@ use crate::rig::{Rig, id, report};
 
 fn project() -> JiraProject {
     let custom = |n: u32, name: &str, kind: &str| {
-        JiraField::new(&format!("customfield_1001{n}"), name, json!({ "type": kind }))
+        JiraField::new(
+            &format!("customfield_1001{n}"),
+            name,
+            json!({ "type": kind }),
+        )
     };
     let area = json!({ "type": "string", "custom": "com.atlassian.jira.plugin.system.customfieldtypes:textarea" });
     JiraProject::new("OPS").types([
@@ -16,7 +20,11 @@ fn project() -> JiraProject {
             .with_field(custom(0, "Severity", "option"))
             .with_field(custom(1, "Runbook", "string"))
             .with_field(custom(2, "Cost", "number"))
-            .with_field(JiraField::new("assignee", "Assignee", json!({ "type": "user" })))
+            .with_field(JiraField::new(
+                "assignee",
+                "Assignee",
+                json!({ "type": "user" }),
+            ))
             .with_field(JiraField::new("customfield_10013", "Notes", area)),
         JiraType::new("1", "Bug"),
     ])
@@ -39,14 +47,21 @@ async fn names_become_ids_and_texts_become_values() {
     let rig = rig(true, fields).await;
     rig.reporter.check(&rig.settings).await.unwrap();
     let receipt = rig.send(&report(1), &id(1)).await.unwrap();
-    assert_eq!((receipt.next(), receipt.warnings.len()), (Next::Done, 0), "{receipt:?}");
+    assert_eq!(
+        (receipt.next(), receipt.warnings.len()),
+        (Next::Done, 0),
+        "{receipt:?}"
+    );
     let f = &rig.jira.issues()[0].fields;
     assert_eq!(f["issuetype"], json!({ "id": "7" }));
     assert_eq!(f["customfield_10010"], json!({ "value": "High" }));
     assert_eq!(f["customfield_10011"], "https://wiki.example/x?a=b;c:d");
     assert_eq!(f["customfield_10012"], json!(3.5));
     assert_eq!(f["assignee"], json!({ "accountId": "me" }));
-    assert_eq!(f["fixVersions"], json!([{ "name": "1.0" }, { "name": "2.0" }]));
+    assert_eq!(
+        f["fixVersions"],
+        json!([{ "name": "1.0" }, { "name": "2.0" }])
+    );
     assert_eq!(f["customfield_10013"]["type"], "doc");
     assert_eq!(f["priority"], json!({ "name": "High" }));
 }
@@ -58,7 +73,10 @@ async fn the_same_on_data_center() {
     let receipt = rig.send(&report(1), &id(1)).await.unwrap();
     assert_eq!(receipt.next(), Next::Done);
     let warning = receipt.warnings[0].to_string();
-    assert_eq!(warning, "jira.fields, Cost: \"much\" is no number; it was left out");
+    assert_eq!(
+        warning,
+        "jira.fields, Cost: \"much\" is no number; it was left out"
+    );
     let f = &rig.jira.issues()[0].fields;
     assert_eq!(f["assignee"], json!({ "name": "me" }));
     assert_eq!(f["customfield_10013"], "see [x|http://y]");
@@ -96,7 +114,10 @@ async fn what_there_is_not_is_named_with_what_there_is() {
             let rig = rig(is_cloud, fields).await;
             let e = rig.send(&report(1), &id(1)).await.unwrap_err();
             assert_eq!(e.to_string(), expected);
-            assert_eq!((e.kind(), e.scope()), (ErrorKind::Config, Scope::Destination));
+            assert_eq!(
+                (e.kind(), e.scope()),
+                (ErrorKind::Config, Scope::Destination)
+            );
             let e = rig.reporter.check(&rig.settings).await.unwrap_err();
             assert_eq!(e.to_string(), expected);
             assert_eq!(rig.jira.issues().len(), 0);
@@ -117,18 +138,28 @@ async fn a_field_that_is_missing_is_named() {
     );
     let receipt = rig.send(&report(1), &id(1)).await.unwrap();
     let e = receipt.error().unwrap();
-    assert!(e.to_string().contains("customfield_1: Team is required."), "{e}");
+    assert!(
+        e.to_string().contains("customfield_1: Team is required."),
+        "{e}"
+    );
     assert_eq!(e.scope(), Scope::Destination);
 }
 
 #[tokio::test]
 async fn what_changes_in_jira_is_seen_after_a_refusal() {
-    let rig = rig(false, "Project:OPS;Issue Type:Incident;Summary:s;Severity:x").await;
+    let rig = rig(
+        false,
+        "Project:OPS;Issue Type:Incident;Summary:s;Severity:x",
+    )
+    .await;
     let _ = rig.send(&report(1), &id(1)).await.unwrap();
     rig.jira.set_status("OPS-1", "Closed");
     // The field's id changes: what is cached is wrong.
-    let severity = JiraField::new("customfield_2", "Severity", json!({ "type": "option" })).required();
-    rig.jira.project(JiraProject::new("OPS").types([JiraType::new("7", "Incident").with_field(severity)]));
+    let severity =
+        JiraField::new("customfield_2", "Severity", json!({ "type": "option" })).required();
+    rig.jira.project(
+        JiraProject::new("OPS").types([JiraType::new("7", "Incident").with_field(severity)]),
+    );
     let receipt = rig.send(&report(2), &id(2)).await.unwrap();
     assert_ne!(receipt.next(), Next::Done);
     let receipt = rig.send(&report(3), &id(3)).await.unwrap();

@@ -53,7 +53,12 @@ impl<'a> Story<'a> {
         let opts = ReportOptions::new(&self.id, &self.rig.settings)
             .after(1, progress.as_ref())
             .with_checkpoint(&self.kept);
-        let receipt = self.rig.reporter.report(&report(self.n), &opts).await.unwrap();
+        let receipt = self
+            .rig
+            .reporter
+            .report(&report(self.n), &opts)
+            .await
+            .unwrap();
         if let Some(p) = &receipt.progress {
             self.kept.save(p.clone()).await.unwrap();
         }
@@ -89,9 +94,9 @@ async fn an_issue_whose_answer_was_lost_is_found() {
         assert!(is_unknown(&story.report().await));
         // Asked at once, the index has it not.
         assert_eq!(wait(story.reconcile().await), Some(30));
-        rig.advance(30).await;
+        rig.advance(30);
         assert_eq!(wait(story.reconcile().await), Some(90));
-        rig.advance(90).await;
+        rig.advance(90);
         let Reconciled::Delivered(receipt) = story.reconcile().await.unwrap() else {
             panic!("it is there");
         };
@@ -106,9 +111,9 @@ async fn an_issue_that_was_not_made_is_made_after_two_minutes() {
         rig.jira.next(Endpoint::Create, Action::ResetAfterBody);
         let story = Story::new(&rig, 1);
         assert!(is_unknown(&story.report().await));
-        rig.advance(119).await;
+        rig.advance(119);
         assert_eq!(wait(story.reconcile().await), Some(1));
-        rig.advance(1).await;
+        rig.advance(1);
         let answer = story.reconcile().await.unwrap();
         assert!(matches!(answer, Reconciled::NotDelivered), "{answer:?}");
         assert_eq!(story.report().await.next(), Next::Done);
@@ -137,10 +142,13 @@ async fn killed_after_the_issue_was_asked_for() {
         // Meanwhile another one of the same summary does not make a second.
         let e = rig.send(&report(2), &id(2)).await.unwrap_err();
         assert!(e.is_retryable(), "{e}");
-        rig.advance(61).await;
+        rig.advance(61);
         let answer = story.reconcile().await.unwrap();
         assert!(matches!(answer, Reconciled::Delivered(_)), "{answer:?}");
-        assert_eq!(rig.send(&report(2), &id(2)).await.unwrap().next(), Next::Done);
+        assert_eq!(
+            rig.send(&report(2), &id(2)).await.unwrap().next(),
+            Next::Done
+        );
         assert_eq!(rig.jira.issues().len(), 1);
     }
 }
@@ -172,10 +180,16 @@ async fn a_refusal_leaves_nothing_to_look_for() {
     let rig = Rig::data_center(&[]).await;
     rig.jira.next(Endpoint::Create, Action::status(503));
     let story = Story::new(&rig, 1);
-    assert!(matches!(story.report().await.next(), Next::Retry { unknown: false, .. }));
+    assert!(matches!(
+        story.report().await.next(),
+        Next::Retry { unknown: false, .. }
+    ));
     assert_eq!(story.kept.get(), Some(serde_json::json!({})));
     // Nor do others wait.
-    assert_eq!(rig.send(&report(2), &id(2)).await.unwrap().next(), Next::Done);
+    assert_eq!(
+        rig.send(&report(2), &id(2)).await.unwrap().next(),
+        Next::Done
+    );
     assert_eq!(rig.jira.issues().len(), 1);
 }
 
@@ -200,7 +214,10 @@ async fn an_outbox_that_cannot_be_written_to_stops_it_in_time() {
     #[async_trait]
     impl Checkpoint for Full {
         async fn save(&self, _: serde_json::Value) -> Result<()> {
-            Err(notifier_core::Error::new(notifier_core::ErrorKind::Io, "the disk is full"))
+            Err(notifier_core::Error::new(
+                notifier_core::ErrorKind::Io,
+                "the disk is full",
+            ))
         }
     }
     let rig = Rig::cloud(&[]).await;

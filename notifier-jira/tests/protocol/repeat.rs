@@ -37,10 +37,15 @@ async fn one_comment_counts() {
         for n in 0..6 {
             done(&rig, &report(n), n).await;
             rig.restart();
-            rig.advance(60).await;
+            rig.advance(60);
         }
         let text = comment(&rig, 0);
-        assert!(text.contains("Happened 5 more times, last at 1970-01-01T00:00:00Z: Task web (web.5) died"), "{text}");
+        assert!(
+            text.contains(
+                "Happened 5 more times, last at 1970-01-01T00:00:00Z: Task web (web.5) died"
+            ),
+            "{text}"
+        );
         assert_eq!(rig.jira.issues().len(), 1);
         assert_eq!(rig.jira.issues()[0].comments[0].edits, 4);
     }
@@ -65,7 +70,11 @@ async fn a_delivery_counts_once_whatever_is_lost() {
             for _ in 0..2 {
                 done(&rig, &report(2), 2).await;
             }
-            let count = if endpoint == Endpoint::EditComment { "2 more times" } else { "1 more time," };
+            let count = if endpoint == Endpoint::EditComment {
+                "2 more times"
+            } else {
+                "1 more time,"
+            };
             let text = comment(&rig, 0);
             assert!(text.contains(count), "{endpoint:?}: {text}");
         }
@@ -79,7 +88,10 @@ async fn a_comment_that_was_deleted_is_made_anew() {
     done(&rig, &report(1), 1).await;
     // What the note names is not there.
     rig.jira.next(Endpoint::EditComment, Action::status(404));
-    rig.jira.next(Endpoint::Comments, notifier_testkit::http::Reply::json(200, &serde_json::json!({ "comments": [] })));
+    rig.jira.next(
+        Endpoint::Comments,
+        notifier_testkit::http::Reply::json(200, &serde_json::json!({ "comments": [] })),
+    );
     done(&rig, &report(2), 2).await;
     let issue = &rig.jira.issues()[0];
     assert_eq!(issue.comments.len(), 2);
@@ -105,7 +117,10 @@ async fn hostile_data_makes_no_markup_in_a_comment() {
         f.id = "[x|http://evil]{code}".to_owned();
         done(&rig, &Report::failure(f), 1).await;
         let text = comment(&rig, 0);
-        assert!(!text.contains("codeBlock") && !text.contains("\"marks\""), "{text}");
+        assert!(
+            !text.contains("codeBlock") && !text.contains("\"marks\""),
+            "{text}"
+        );
         assert!(text.contains("[x|http://evil]"), "{text}");
     }
 }
@@ -125,7 +140,7 @@ async fn a_closed_issue_is_opened_again() {
         for n in 2..4 {
             done(&rig, &report(n), n).await;
             rig.restart();
-            rig.advance(61).await;
+            rig.advance(61);
         }
         assert_eq!(rig.jira.issues().len(), 1);
         assert_eq!(rig.jira.issues()[0].transitions, 1);
@@ -139,7 +154,12 @@ async fn a_transition_is_made_once() {
         done(&rig, &report(0), 0).await;
         rig.jira.set_status("OPS-1", "Closed");
         rig.jira.after(Endpoint::Transition, Action::ResetAfterBody);
-        assert!(rig.send(&report(1), &id(1)).await.unwrap_err().is_retryable());
+        assert!(
+            rig.send(&report(1), &id(1))
+                .await
+                .unwrap_err()
+                .is_retryable()
+        );
         done(&rig, &report(1), 1).await;
         assert_eq!(rig.jira.issues()[0].transitions, 1);
         rig.jira.set_status("OPS-1", "Closed");
@@ -154,13 +174,17 @@ async fn a_transition_is_made_once() {
 #[tokio::test]
 async fn an_issue_that_cannot_be_opened_is_followed_by_another() {
     for rig in both(&[("on_repeat", "reopen")]).await {
-        rig.jira.project(JiraProject::new("OPS").transitions_need("resolution"));
+        rig.jira
+            .project(JiraProject::new("OPS").transitions_need("resolution"));
         done(&rig, &report(0), 0).await;
         rig.jira.set_status("OPS-1", "Closed");
         let receipt = rig.send(&report(1), &id(1)).await.unwrap();
         assert_eq!(receipt.next(), Next::Done);
         let warning = receipt.warnings[0].report().to_string();
-        assert!(warning.contains("OPS-1 cannot be opened again; a new issue is made"), "{warning}");
+        assert!(
+            warning.contains("OPS-1 cannot be opened again; a new issue is made"),
+            "{warning}"
+        );
         assert!(warning.contains("resolution is required"), "{warning}");
         assert_eq!(rig.jira.issues().len(), 2);
         done(&rig, &report(2), 2).await;
@@ -184,6 +208,9 @@ async fn the_end_of_a_notice_is_a_comment_on_it() {
         // Without the issue there is one of its own.
         rig.jira.set_status("OPS-1", "Closed");
         done(&rig, &end, 4).await;
-        assert_eq!(rig.jira.issues()[1].summary, "Messages to slack:#ops:01 arrive again");
+        assert_eq!(
+            rig.jira.issues()[1].summary,
+            "Messages to slack:#ops:01 arrive again"
+        );
     }
 }

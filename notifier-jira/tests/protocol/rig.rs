@@ -76,7 +76,7 @@ impl Rig {
             .await
     }
 
-    pub(crate) async fn advance(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.jira.clock().advance(Duration::from_secs(seconds));
     }
 }

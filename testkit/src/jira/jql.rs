@@ -6,9 +6,9 @@ use super::issue::JiraIssue;
 /// A query that was read.
 #[derive(Debug)]
 pub(super) enum Query {
-    And(Vec<Query>),
-    Or(Vec<Query>),
-    Not(Box<Query>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Not(Box<Self>),
     Clause {
         field: String,
         op: String,
