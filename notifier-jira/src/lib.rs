@@ -10,6 +10,7 @@ mod fields;
 mod instance;
 mod issue;
 mod jql;
+mod lookup;
 mod markup;
 mod message;
 mod meta;

@@ -1,7 +1,5 @@
 //! One attempt to deliver one report.
 
-use std::time::Duration;
-
 use notifier_core::{
     Delivered, Delivery, Error, ErrorKind, Receipt, Reconciled, Report, ReportOptions, Result,
     Subject,
@@ -11,57 +9,37 @@ use serde::Deserialize;
 
 use crate::{
     JiraReporter,
-    api::{Api, Flavour, segment},
+    api::{Api, Flavour},
     attach,
     error::{Step, complaints, config, is_about_others, one_line},
-    issue::{Issue, browse},
-    jql::{self, Alike, Closed},
+    issue::browse,
+    jql::Closed,
+    lookup::Found,
     message::Message,
     options::OnRepeat,
-    payload::{DELIVERY, Payload, delivery_label, marker},
-    progress::{Creating, FIRST_LOOK, Progress, SETTLED},
+    payload::{Payload, delivery_label, marker},
+    progress::{Creating, Progress},
     project::Place,
     recent::Known,
-    repeat, search,
+    repeat,
 };
-
-/// How many issues that a search found are looked at.
-const MOST_LOOKED_AT: usize = 3;
 
 /// One attempt.
 pub(crate) struct Attempt<'a> {
-    jira: &'a JiraReporter,
-    api: Api,
+    pub(crate) jira: &'a JiraReporter,
+    pub(crate) api: Api,
     report: &'a Report,
-    opts: &'a ReportOptions<'a>,
+    pub(crate) opts: &'a ReportOptions<'a>,
     progress: Progress,
-    closed: Closed,
-    warnings: Vec<Error>,
+    pub(crate) closed: Closed,
+    pub(crate) warnings: Vec<Error>,
     /// Whom the receipt names.
     target: String,
-}
-
-/// An issue about the same.
-enum Found {
-    Open(String),
-    Closed(String),
 }
 
 #[derive(Deserialize)]
 struct Created {
     key: String,
-}
-
-#[derive(Deserialize)]
-struct DeliveryProperty {
-    #[serde(default)]
-    value: DeliveryValue,
-}
-
-#[derive(Default, Deserialize)]
-struct DeliveryValue {
-    #[serde(default)]
-    delivery: String,
 }
 
 impl<'a> Attempt<'a> {
@@ -174,7 +152,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// A marker of this Jira.
-    fn scoped(&self, marker: &str) -> String {
+    pub(crate) fn scoped(&self, marker: &str) -> String {
         format!("{} {marker}", self.api.identity())
     }
 
@@ -188,141 +166,6 @@ impl<'a> Attempt<'a> {
             flavour: place.instance.flavour,
             key,
         }
-    }
-
-    /// The issue that this delivery made, if the index has it.
-    async fn made(&self, flavour: Flavour, creating: &Creating) -> Result<Option<String>> {
-        if creating.labelled {
-            let label = delivery_label(self.opts.id);
-            let jql = jql::labelled(&label);
-            let found = search::find(&self.api, flavour, &jql, 1, |i| i.has_label(&label)).await?;
-            return Ok(found.into_iter().next().map(|i| i.key));
-        }
-        let Some(jql) = jql::summary(&creating.project, &creating.summary) else {
-            return Ok(None);
-        };
-        let same = |i: &Issue| i.has_summary(&creating.summary);
-        let found = search::find(&self.api, flavour, &jql, MOST_LOOKED_AT, same).await?;
-        for issue in found {
-            let path = format!("issue/{}/properties/{DELIVERY}", segment(&issue.key));
-            let property: Option<DeliveryProperty> = self.api.find(&flavour.path(&path)).await?;
-            if property.is_some_and(|p| p.value.delivery == self.opts.id.as_str()) {
-                return Ok(Some(issue.key));
-            }
-        }
-        Ok(None)
-    }
-
-    /// An issue about the same: an open one, or, if that is wanted, the newest closed one.
-    async fn find(
-        &mut self,
-        place: &Place,
-        message: &Message,
-        marker: &str,
-        wants_closed: bool,
-    ) -> Result<Option<Found>> {
-        let scoped = self.scoped(marker);
-        let now = self.api.clock().now();
-        let flavour = place.instance.flavour;
-        let mut closed = None;
-        let recent = self.jira.recent.get(&scoped, now);
-        if let Some((_, Known::Issue(key))) = &recent {
-            match Issue::read(&self.api, flavour, key).await? {
-                Some(issue) if !issue.is_closed(&self.closed) => {
-                    return Ok(Some(Found::Open(key.clone())));
-                }
-                Some(_) => closed = Some(key.clone()),
-                None => self.jira.recent.forget(&scoped),
-            }
-        }
-        for issue in self.search(place, message, marker, wants_closed).await? {
-            // The index may be behind; the issue itself is not. Where it is not shown,
-            // the index is believed.
-            let read = Issue::read(&self.api, flavour, &issue.key).await?;
-            if !read
-                .unwrap_or_else(|| issue.clone())
-                .is_closed(&self.closed)
-            {
-                let known = Known::Issue(issue.key.clone());
-                self.jira.recent.note(&scoped, now, known);
-                return Ok(Some(Found::Open(issue.key)));
-            }
-            closed.get_or_insert(issue.key);
-        }
-        if let Some(key) = self.jira.registry.find(&self.api, flavour, marker).await?
-            && let Some(issue) = Issue::read(&self.api, flavour, &key).await?
-        {
-            if !issue.is_closed(&self.closed) {
-                self.jira
-                    .recent
-                    .note(&scoped, now, Known::Issue(key.clone()));
-                return Ok(Some(Found::Open(key)));
-            }
-            closed.get_or_insert(key);
-        }
-        if let Some((age, Known::Asked(by))) = recent
-            && by != self.opts.id.as_str()
-            && age < SETTLED
-        {
-            let text =
-                "another report asked for this issue, and whether it was made is not known yet";
-            let wait = FIRST_LOOK.min(SETTLED - age).max(Duration::from_secs(1));
-            return Err(Error::new(ErrorKind::Unavailable, text).with_retry_after(wait));
-        }
-        Ok(closed.filter(|_| wants_closed).map(Found::Closed))
-    }
-
-    /// What the search finds about the same.
-    async fn search(
-        &mut self,
-        place: &Place,
-        message: &Message,
-        marker: &str,
-        wants_closed: bool,
-    ) -> Result<Vec<Issue>> {
-        let alike = Alike {
-            project: &place.project,
-            summary: &message.about,
-            marker,
-        };
-        let flavour = place.instance.flavour;
-        // Open ones first: they need not be the newest.
-        let open = self.search_open(flavour, &alike).await?;
-        if open.is_empty() && wants_closed {
-            return self.ask(flavour, &alike, None).await;
-        }
-        Ok(open)
-    }
-
-    /// What is not closed. A status that there is not closes nothing: then all that is done
-    /// counts as closed.
-    async fn search_open(&mut self, flavour: Flavour, alike: &Alike<'_>) -> Result<Vec<Issue>> {
-        let first = self.ask(flavour, alike, Some(&self.closed)).await;
-        let (e, name) = match (first, &self.closed) {
-            (Err(e), Closed::Status(name)) if e.code() == Some("400") => (e, name.clone()),
-            (other, _) => return other,
-        };
-        let Ok(found) = self.ask(flavour, alike, Some(&Closed::Done)).await else {
-            return Err(e);
-        };
-        self.jira.note_no_status(&self.api, &name);
-        self.warnings.push(Error::config(format!(
-            "jira.issue_closed_status: this Jira refuses a search with the status {:?}; issues that are done count as closed; name a status that there is, or none",
-            one_line(&name, 60)
-        )).with_source(e));
-        self.closed = Closed::Done;
-        Ok(found)
-    }
-
-    async fn ask(
-        &self,
-        flavour: Flavour,
-        alike: &Alike<'_>,
-        closed: Option<&Closed>,
-    ) -> Result<Vec<Issue>> {
-        let jql = alike.query(closed);
-        let same = |i: &Issue| i.has_label(alike.marker) || i.has_summary(alike.summary);
-        search::find(&self.api, flavour, &jql, MOST_LOOKED_AT, same).await
     }
 
     /// What becomes of a report whose issue is open.

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use notifier_testkit::peer;
 use serde_json::Value;
 use support::{Watcher, command};
 
@@ -279,20 +280,9 @@ fn the_marathon_app_is_one() {
 }
 
 /// A program from PyPI, or a line that says why not.
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
 fn tool(name: &str) -> Option<Command> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how the test run says where it is"
-    )]
-    let folder = std::env::var_os("NOTIFIER_TEST_DEPLOY_TOOLS").map(PathBuf::from);
-    match folder.map(|f| f.join(name)).filter(|p| p.exists()) {
-        Some(path) => Some(Command::new(path)),
-        None => {
-            println!("SKIPPED {name}: NOTIFIER_TEST_DEPLOY_TOOLS does not name its folder");
-            None
-        }
-    }
+    let folder = peer::path(name, "NOTIFIER_TEST_DEPLOY_TOOLS")?;
+    Some(Command::new(folder.join(name)))
 }
 
 fn told(out: &Output) -> String {
@@ -323,6 +313,7 @@ fn hadolint_finds_no_fault() {
     if tool("hadolint").is_none() {
         return;
     }
+    peer::ran("hadolint");
     let lint = |path: &Path| {
         let mut hadolint = tool("hadolint").unwrap();
         // A style is a fault here as well.
@@ -337,6 +328,7 @@ fn kubernetes_takes_the_manifest() {
     if tool("kubernetes-validate").is_none() {
         return;
     }
+    peer::ran("kubernetes-validate");
     let validate = |path: &Path| {
         let mut kubernetes = tool("kubernetes-validate").unwrap();
         kubernetes.arg("--strict").arg(path).output().unwrap()
@@ -373,7 +365,6 @@ fn the_pod_may_do_nothing() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
 fn systemd_takes_the_unit_and_trusts_it() {
     let analyze = |args: &[&str], path: &Path| {
         let mut analyze = Command::new("systemd-analyze");
@@ -384,9 +375,10 @@ fn systemd_takes_the_unit_and_trusts_it() {
             .output()
     };
     if analyze(&["--version"], Path::new("")).is_err() {
-        println!("SKIPPED systemd-analyze: it is not installed");
+        peer::skipped("systemd-analyze", "it is not installed");
         return;
     }
+    peer::ran("systemd-analyze");
     let folder = tempfile::tempdir().unwrap();
     // It looks for the program as well: where this one was built.
     let here = |path: &Path| {

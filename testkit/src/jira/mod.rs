@@ -17,6 +17,7 @@ mod project;
 mod routes;
 mod server;
 mod state;
+mod within;
 
 pub use issue::{JiraAttachment, JiraComment, JiraIssue};
 pub use project::{JiraField, JiraProject, JiraType};

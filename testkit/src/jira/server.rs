@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use notifier_core::ManualClock;
@@ -10,11 +10,7 @@ use super::issue::JiraIssue;
 use super::project::JiraProject;
 use super::routes;
 use super::state::{Line, State};
-use crate::http::{Action, Reply, Request, ScriptedServer, Service};
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::http::{Action, Reply, Request, ScriptedServer, Service, lock};
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
