@@ -1,7 +1,8 @@
-//! The uploaders with scripted stores (`protocol`, `credentials`) and with real ones (`s3s`, `rgw`).
+//! The uploaders with scripted stores (`protocol`, `faults`, `credentials`) and with real ones (`s3s`, `rgw`).
 
 mod common;
 mod credentials;
+mod faults;
 mod peer;
 mod protocol;
 mod rgw;
