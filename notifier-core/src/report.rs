@@ -419,7 +419,7 @@ impl Report {
     }
 
     /// The end of the log `stdout` or `stderr`, of at most so many bytes, for reporters that send
-    /// it along. A cut one begins with a whole line, if it has lines. Known secrets of the settings are masked in it. `None`: there is no such log.
+    /// it along. A cut one begins with a whole line, if it has lines. Known secrets are masked in it. `None`: there is no such log.
     ///
     /// # Errors
     /// If it cannot be read now: send without it, and say so in a
@@ -438,8 +438,11 @@ impl Report {
             }
             // As text even if it is none.
             let text = String::from_utf8_lossy(&tail.bytes);
-            if let std::borrow::Cow::Owned(masked) = self.text_redactor.redact(&text) {
+            if let std::borrow::Cow::Owned(masked) = self.redactor.redact(&text) {
                 tail.bytes = masked.into_bytes();
+                // What is no text takes more room as text.
+                let more = tail.bytes.len().saturating_sub(most);
+                tail.bytes.drain(..more);
             }
             tail
         }))

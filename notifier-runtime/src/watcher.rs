@@ -80,7 +80,7 @@ pub const WATCHER_OPTIONS: &[OptionSpec] = &[
         .kind(OptionKind::Template)
         .env("NOTIFIER_GROUP_BY")
         .default(GroupBy::DEFAULT),
-    OptionSpec::new("log-timeout", "how long finding a failure's logs may take, and a standstill while one is stored; the report then goes without")
+    OptionSpec::new("log-timeout", "how long finding a failure's logs may take, and the agent may keep one waiting that is stored; the report then goes without")
         .kind(OptionKind::Duration)
         .env("NOTIFIER_LOG_TIMEOUT")
         .default("15s"),

@@ -22,7 +22,7 @@ use crate::{
 pub struct Timing {
     /// One attempt to send, as a last resort over the reporter's own time-outs. 60 s by default.
     pub attempt: Duration,
-    /// Finding a failure's logs, and a standstill while one is stored; after it the report goes without. 15 s by default.
+    /// Finding a failure's logs, and waiting for a piece of one that is stored; after it the report goes without. 15 s by default.
     pub logs: Duration,
     /// Finding and storing a failure's logs in all, however fast it goes. 5 min by default.
     pub upload: Duration,

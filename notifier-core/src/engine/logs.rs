@@ -3,11 +3,12 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt, future::join_all};
+use futures_util::{FutureExt, StreamExt, future::join_all, stream::poll_fn};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{Phase, Shared, changed, human};
@@ -21,6 +22,9 @@ const AT_ONCE: usize = 512;
 
 /// How long making links for a report may take: signing is no matter of a network.
 const LINKS: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a log is waited for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long reading the end of a log for a report may take.
 const TAIL: Duration = Duration::from_secs(10);
@@ -114,7 +118,8 @@ async fn find(shared: &Shared, failure: &Arc<FailureRecord>) -> Logs {
     Logs::found(join_all(all).await)
 }
 
-/// Stores one log, as long as that moves on.
+/// Stores one log. Its source may not keep it waiting for long; the store has time-outs of its
+/// own, and a bound in all.
 async fn store(
     shared: &Shared,
     failure: &FailureRecord,
@@ -122,12 +127,12 @@ async fn store(
     stream: LogStream,
     deadline: Instant,
 ) -> StoredLog {
-    let moved = Arc::new(Mutex::new(Instant::now()));
+    let waits = Arc::new(Mutex::new(None));
     let content = Content {
         locator,
         failure,
         stream: &stream,
-        moved: Arc::clone(&moved),
+        waits: Arc::clone(&waits),
     };
     let upload = shared.uploader.upload(failure, &stream, &content);
     let upload = AssertUnwindSafe(upload).catch_unwind();
@@ -140,8 +145,8 @@ async fn store(
                 e.to_string()
             })
         }
-        () = standstill(&moved, shared.timing.logs) => {
-            Err(format!("no progress within {}", human(shared.timing.logs)))
+        () = silence(&waits, shared.timing.logs) => {
+            Err(format!("nothing to read within {}", human(shared.timing.logs)))
         }
         () = tokio::time::sleep_until(deadline) => {
             Err(format!("not stored within {}", human(shared.timing.upload)))
@@ -174,20 +179,28 @@ struct Content<'a> {
     locator: Option<&'a Arc<dyn LogLocator>>,
     failure: &'a FailureRecord,
     stream: &'a LogStream,
-    /// When the store last took a piece.
-    moved: Arc<Mutex<Instant>>,
+    /// Since when a piece is waited for.
+    waits: Arc<Mutex<Option<Instant>>>,
 }
 
 #[async_trait]
 impl LogContent for Content<'_> {
     async fn open(&self, part: LogPart) -> Result<OpenLog> {
-        let mut log = open(self.locator, self.failure, self.stream, part).await?;
-        let moved = Arc::clone(&self.moved);
-        *lock(&moved) = Instant::now();
-        log.bytes = log
-            .bytes
-            .inspect(move |_| *lock(&moved) = Instant::now())
-            .boxed();
+        *lock(&self.waits) = Some(Instant::now());
+        let opened = open(self.locator, self.failure, self.stream, part).await;
+        *lock(&self.waits) = None;
+        let mut log = opened?;
+        let waits = Arc::clone(&self.waits);
+        log.bytes = poll_fn(move |cx| {
+            let polled = log.bytes.poll_next_unpin(cx);
+            let mut waits = lock(&waits);
+            match polled {
+                Poll::Pending => _ = waits.get_or_insert_with(Instant::now),
+                Poll::Ready(_) => *waits = None,
+            }
+            polled
+        })
+        .boxed();
         Ok(log)
     }
 }
@@ -207,13 +220,15 @@ async fn open(
     }
 }
 
-/// Ends when nothing has moved for so long.
-async fn standstill(moved: &Mutex<Instant>, most: Duration) {
+/// Ends when a piece has been waited for so long.
+async fn silence(waits: &Mutex<Option<Instant>>, most: Duration) {
     loop {
-        let until = *lock(moved) + most;
-        if until <= Instant::now() {
-            return;
-        }
+        let now = Instant::now();
+        let until = match *lock(waits) {
+            Some(since) if since + most <= now => return,
+            Some(since) => since + most,
+            None => now + most.min(LOOK),
+        };
         tokio::time::sleep_until(until).await;
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
     BackendSettings, DeliveryId, Destination, Error, FailureRecord, FrameworkFilter, LabelGrammar,
-    NewDelivery, Reporter, Settings, Subject,
+    LabelScope, NewDelivery, Reporter, Result, Settings, Subject,
     policy::{RATE, Rate},
     redact,
 };
@@ -66,6 +66,32 @@ pub struct Route {
     pub rate: Option<Rate>,
 }
 
+/// The values of an instance, and where they lead. Labels with which they lead nowhere count as
+/// not set: the error is what is wrong with them.
+fn lead(
+    settings: &BackendSettings,
+    reporter: &dyn Reporter,
+    scope: &LabelScope<'_>,
+    instance: &str,
+) -> (Settings, Result<Option<Destination>>, Option<Error>) {
+    let ask = |resolved: &Settings| {
+        let asked = std::panic::AssertUnwindSafe(|| reporter.destination(resolved));
+        std::panic::catch_unwind(asked)
+            .unwrap_or_else(|_| Err(Error::internal("the reporter panicked")))
+    };
+    let resolved = settings.resolve(scope, instance);
+    match ask(&resolved) {
+        Err(e) => {
+            let plain = settings.instance(instance);
+            match ask(&plain) {
+                Ok(asked) => (plain, Ok(asked), Some(e)),
+                Err(_) => (resolved, Err(e), None),
+            }
+        }
+        asked => (resolved, asked, None),
+    }
+}
+
 impl Router {
     pub(super) fn new(
         grammar: LabelGrammar,
@@ -94,15 +120,14 @@ impl Router {
                     tracing::warn!(task = %failure.id, reporter = settings.name(), asked = instances.len(), "a label asks for more than {MOST_INSTANCES} instances; only the first are told");
                 }
                 for instance in instances.into_iter().take(MOST_INSTANCES) {
-                    let resolved = settings.resolve(&scope, instance);
+                    let (resolved, asked, ignored) =
+                        lead(settings, reporter.as_ref(), &scope, instance);
                     for wrong in resolved.invalid() {
                         tracing::warn!(task = %failure.id, reporter = settings.name(), instance, "{wrong}; it is ignored");
                     }
-                    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        reporter.destination(&resolved)
-                    }));
-                    let asked =
-                        asked.unwrap_or_else(|_| Err(Error::internal("the reporter panicked")));
+                    if let Some(e) = ignored {
+                        tracing::warn!(task = %failure.id, reporter = settings.name(), instance, error = %e.report(), "its labels lead nowhere; they are ignored");
+                    }
                     let (destination, why) = match asked {
                         Ok(Some(d)) => (Some(d), why.clone()),
                         Ok(None) => {
@@ -165,7 +190,8 @@ impl Router {
             .iter()
             .find(|(s, _)| s.name() == delivery.reporter)?;
         let scope = self.grammar.scope(labels);
-        Some((reporter, settings.resolve(&scope, &delivery.instance)))
+        let (resolved, ..) = lead(settings, reporter.as_ref(), &scope, &delivery.instance);
+        Some((reporter, resolved))
     }
 
     /// How an instance of a reporter is sent to.

@@ -27,14 +27,14 @@ use crate::{
 };
 
 /// For how long an agent that does not answer is left alone.
-const DEAD: Duration = Duration::from_secs(30);
+pub(super) const DEAD: Duration = Duration::from_secs(30);
 /// For how long an agent that answers with an error is left alone: less than the time over
 /// which a look-up is tried again.
 const TROUBLED: Duration = Duration::from_secs(1);
 /// What counts as at once.
-const QUICK: Duration = Duration::from_secs(1);
+pub(super) const QUICK: Duration = Duration::from_secs(1);
 /// How long a look at a directory may take, and how long it may wait for its turn.
-const GLANCE: Duration = Duration::from_secs(2);
+pub(super) const GLANCE: Duration = Duration::from_secs(2);
 /// How many agents are kept in mind.
 const MAX_AGENTS: usize = 256;
 /// How many agents' states are read at a time.

@@ -1,22 +1,32 @@
 //! Reading a log of an agent: all of it, or its end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use notifier_core::{ByteStream, Error, ErrorKind, LogPart, OpenLog, Result, Retry};
 use notifier_http::StreamAnswer;
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout},
+};
 
-use super::agents::{Agents, is_page};
+use super::{
+    agents::{Agents, DEAD, GLANCE, QUICK, is_page},
+    trouble::Trouble,
+};
 use crate::sandbox::{self, Trace};
 
 /// The most bytes that an agent gives at once: 16 pages of memory.
 const PAGE: u64 = 65_536;
 
-/// The most bytes of an end that are kept where the log's length is not known.
-const MOST_KEPT: u64 = 1024 * 1024;
+/// The most bytes of an end that are kept where the log's length is not known: the one beyond
+/// a whole number tells that there is more.
+const MOST_KEPT: u64 = 1024 * 1024 + 1;
+
+/// How long an agent may take to begin with a log.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn open(
     agents: &Arc<Agents>,
@@ -26,7 +36,7 @@ pub(super) async fn open(
     part: LogPart,
 ) -> Result<OpenLog> {
     if let LogPart::Last(n) = part
-        && let Some(log) = end(agents, trace, name, path, n).await
+        && let Some(log) = end(agents, trace, name, path, n).await?
     {
         return Ok(log);
     }
@@ -41,6 +51,46 @@ pub(super) async fn open(
     Ok(OpenLog::new(size, bytes))
 }
 
+/// Asks an agent. One that does not answer is left alone for a while, as after a look-up.
+async fn ask(
+    agents: &Agents,
+    trace: &Trace,
+    patience: Duration,
+    url: impl Fn(&str) -> String,
+) -> Result<StreamAnswer> {
+    let slot = agents.slot(trace);
+    if let Some(silence) = slot.silence() {
+        return Err(silence.error(None));
+    }
+    let started = Instant::now();
+    let asking = async {
+        match agents.ask(&slot, trace, &url).await {
+            // A connection of an earlier request that was closed meanwhile tells nothing.
+            Err(t) if t.kind == ErrorKind::Unavailable && !t.whole => {
+                agents.ask(&slot, trace, &url).await
+            }
+            asked => asked,
+        }
+    };
+    let asked = match timeout(patience, asking).await {
+        Ok(asked) => asked,
+        Err(_) => Err(Trouble::passing(
+            ErrorKind::Timeout,
+            format!("agent {} does not answer", trace.agent_name()),
+            DEAD,
+        )),
+    };
+    asked
+        .inspect(|_| slot.lock().answered())
+        .map_err(|mut trouble| {
+            if trouble.whole || trouble.kind == ErrorKind::Timeout {
+                trouble.whole = true;
+                slot.lock().silent(&mut trouble, started.elapsed() < QUICK);
+            }
+            trouble.error(None)
+        })
+}
+
 /// Asks for the whole log. An answer that is not the log is an error.
 async fn download(
     agents: &Arc<Agents>,
@@ -48,25 +98,18 @@ async fn download(
     name: &str,
     path: &str,
 ) -> Result<(StreamAnswer, OwnedSemaphorePermit)> {
-    let slot = agents.slot(trace);
-    let permit = Arc::clone(&slot.downloads)
+    let permit = Arc::clone(&agents.slot(trace).downloads)
         .acquire_owned()
         .await
         .map_err(|_| Error::internal("downloads were closed"))?;
     let agent = trace.agent_name();
     let url = |address: &str| sandbox::download_url(agents.scheme(trace), address, path);
-    let mut answer = agents
-        .ask(&slot, trace, url)
-        .await
-        .map_err(|t| t.error(None))?;
+    let mut answer = ask(agents, trace, PATIENCE, url).await?;
     if answer.status() == 404 && trace.mesos.starts_with("0.") {
         // Before 0.25.
         let old =
             |address: &str| url(address).replacen("/files/download?", "/files/download.json?", 1);
-        answer = agents
-            .ask(&slot, trace, old)
-            .await
-            .map_err(|t| t.error(None))?;
+        answer = ask(agents, trace, PATIENCE, old).await?;
     }
     match answer.status() {
         200 => {}
@@ -104,32 +147,32 @@ async fn download(
     Ok((answer, permit))
 }
 
-/// The last so many bytes, page by page, where the agent can do that.
+/// The last so many bytes, page by page; `None` where the agent answers no pages.
 async fn end(
     agents: &Arc<Agents>,
     trace: &Trace,
     name: &str,
     path: &str,
     most: u64,
-) -> Option<OpenLog> {
+) -> Result<Option<OpenLog>> {
+    let permit = Arc::clone(&agents.slot(trace).pages).acquire_owned().await;
     let reader = Pages {
         agents: Arc::clone(agents),
         trace: trace.clone(),
         name: name.to_owned(),
         path: path.to_owned(),
-        _permit: Arc::clone(&agents.slot(trace).downloads)
-            .acquire_owned()
-            .await
-            .ok()?,
+        _permit: permit.map_err(|_| Error::internal("pages were closed"))?,
     };
     // What is before the start is no place: Mesos tells the length.
-    let size = reader.page("-1", 0).await.ok()?.offset;
+    let Some(size) = reader.page("-1", 0).await?.map(|page| page.offset) else {
+        return Ok(None);
+    };
     let begin = size.saturating_sub(most);
     // An agent that has no pages may say anything: the first one tells.
-    let first = reader.page(&begin.to_string(), size - begin).await.ok()?;
-    if first.offset != begin || (first.data.is_empty() && begin < size) {
-        return None;
-    }
+    let first = match reader.page(&begin.to_string(), size - begin).await? {
+        Some(first) if first.offset == begin && (!first.data.is_empty() || begin == size) => first,
+        _ => return Ok(None),
+    };
     let state = Some((reader, Some(first), begin));
     let pages = stream::unfold(state, move |state| async move {
         let (reader, page, at) = state?;
@@ -137,20 +180,21 @@ async fn end(
             return None;
         }
         let page = match page {
-            Some(page) => page,
-            None => match reader.page(&at.to_string(), size - at).await {
-                Ok(page) => page,
-                Err(e) => return Some((Err(e), None)),
-            },
+            Some(page) => Ok(Some(page)),
+            None => reader.page(&at.to_string(), size - at).await,
         };
-        if page.data.is_empty() {
-            let text = format!("{} became shorter while it was read", reader.name);
-            return Some((Err(Error::new(ErrorKind::InvalidResponse, text)), None));
-        }
+        let page = match page {
+            Ok(Some(page)) if !page.data.is_empty() => page,
+            Ok(_) => {
+                let text = format!("{} became shorter while it was read", reader.name);
+                return Some((Err(Error::new(ErrorKind::InvalidResponse, text)), None));
+            }
+            Err(e) => return Some((Err(e), None)),
+        };
         let next = at + page.data.len() as u64;
         Some((Ok(Bytes::from(page.data)), Some((reader, None, next))))
     });
-    Some(OpenLog::new(Some(size), pages.boxed()))
+    Ok(Some(OpenLog::new(Some(size), pages.boxed())))
 }
 
 /// One log, read a page at a time.
@@ -169,31 +213,28 @@ struct Page {
 }
 
 impl Pages {
-    async fn page(&self, offset: &str, most: u64) -> Result<Page> {
-        let slot = self.agents.slot(&self.trace);
+    /// A page, `None` if the answer is none.
+    async fn page(&self, offset: &str, most: u64) -> Result<Option<Page>> {
         let length = most.min(PAGE);
         let url = |address: &str| {
             let url = sandbox::read_url(self.agents.scheme(&self.trace), address, &self.path);
             format!("{url}&offset={offset}&length={length}")
         };
-        let answer = self
-            .agents
-            .ask(&slot, &self.trace, url)
-            .await
-            .map_err(|t| t.error(None))?;
-        let unreadable = || {
-            let agent = self.trace.agent_name();
-            Error::new(
-                ErrorKind::InvalidResponse,
-                format!("agent {agent} answered no page of {}", self.name),
-            )
-        };
+        let answer = ask(&self.agents, &self.trace, GLANCE, url).await?;
         if answer.status() != 200 {
-            return Err(unreadable());
+            return Ok(None);
         }
         // Each byte may be escaped.
-        let answer = answer.read_all(PAGE as usize * 6 + 1024).await?;
-        Page::parse(answer.body()).ok_or_else(unreadable)
+        let answer = timeout(GLANCE, answer.read_all(PAGE as usize * 6 + 1024)).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(Page::parse(answer.body())),
+            Ok(Err(e)) if e.kind() == ErrorKind::InvalidResponse => Ok(None),
+            Ok(Err(e)) => Err(e),
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("agent {} answers too slowly", self.trace.agent_name()),
+            )),
+        }
     }
 }
 

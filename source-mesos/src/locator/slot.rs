@@ -24,6 +24,8 @@ const STRIKES: u32 = 3;
 const MOMENT: Duration = Duration::from_millis(400);
 /// How many logs are read from one agent at a time.
 const DOWNLOADS: usize = 4;
+/// How many ends of logs are read from one agent at a time.
+const PAGES: usize = 4;
 /// How many directories one agent is asked for at a time.
 const BROWSES: usize = 16;
 
@@ -31,6 +33,7 @@ const BROWSES: usize = 16;
 pub(super) struct Slot {
     state: Mutex<SlotState>,
     pub(super) downloads: Arc<Semaphore>,
+    pub(super) pages: Arc<Semaphore>,
     pub(super) browses: Semaphore,
     /// Its host name does not lead there, its process address does.
     by_process: AtomicBool,
@@ -65,6 +68,7 @@ impl Slot {
         Self {
             state: Mutex::default(),
             downloads: Arc::new(Semaphore::new(DOWNLOADS)),
+            pages: Arc::new(Semaphore::new(PAGES)),
             browses: Semaphore::new(BROWSES),
             by_process: AtomicBool::new(false),
         }
