@@ -279,7 +279,7 @@ fn the_marathon_app_is_one() {
     assert!(app["taskKillGracePeriodSeconds"].as_u64().unwrap() > 10);
 }
 
-/// A program from PyPI, or a line that says why not.
+/// A program that pip installs, or a line that says why not.
 fn tool(name: &str) -> Option<Command> {
     let folder = peer::path(name, "NOTIFIER_TEST_DEPLOY_TOOLS")?;
     Some(Command::new(folder.join(name)))

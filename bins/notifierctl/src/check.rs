@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::ArgMatches;
 use notifier_runtime::{
-    Cli, Env, Exit, Fatal, Masker, Parsed, Problems, WatcherSettings, complain,
+    Cli, Env, Exit, Fatal, Masker, Parsed, Problems, WatcherSettings, complain, registry,
 };
 use notifiers::{
     Markup, MessageTemplates, OptionKind, SystemClock,
@@ -58,28 +58,45 @@ pub(crate) fn run(m: &ArgMatches, env: &Env) -> Exit {
     }
 }
 
+/// Builds the backends that are asked for, but those that open files by that.
+fn backends(parsed: &Parsed, asked: Option<&WatcherSettings>, problems: &mut Problems) {
+    let Some(client) = problems.take(registry::http_client(parsed)) else {
+        return;
+    };
+    let is_asked = |name: &str| asked.is_some_and(|a| a.reporters.iter().any(|r| r == name));
+    for factory in registry::reporters(&client) {
+        let settings = parsed.backend(factory.options());
+        let options = factory.options().options;
+        if is_asked(factory.options().name) && !options.iter().any(|o| o.kind == OptionKind::Path) {
+            problems.take(factory.build(&settings));
+            continue;
+        }
+        for o in options.iter().filter(|o| o.kind == OptionKind::Template) {
+            problems.take(MessageTemplates::compile(&settings, o.key, Markup::Plain));
+        }
+    }
+    if let Some(asked) = asked
+        && parsed.program.get("uploader").is_some()
+        && let Err(wrong) = registry::uploader(parsed, asked)
+    {
+        for line in wrong.iter() {
+            problems.push(line);
+        }
+    }
+}
+
 /// What a watcher would find when it starts, as far as it can be found without
 /// opening what reporters write to, or asking anybody.
 fn deeper(parsed: &Parsed) -> Result<WatcherSettings, Problems> {
     let mut problems = Problems::new();
-    for settings in parsed.backends.values() {
-        for o in settings
-            .group()
-            .options
-            .iter()
-            .filter(|o| o.kind == OptionKind::Template)
-        {
-            problems.take(MessageTemplates::compile(settings, o.key, Markup::Plain));
-        }
-    }
-    problems.take(notifier_runtime::registry::http_client(parsed));
+    let settings = problems.take(WatcherSettings::read(&parsed.program));
+    backends(parsed, settings.as_ref(), &mut problems);
     let masters = parsed.program.list("masters");
     if !masters.is_empty() {
         let settings = parsed.backend(mesos::OPTIONS).instance("");
         let built = MesosBuilder::from_settings(masters, &settings, Arc::new(SystemClock));
         problems.take(built.and_then(MesosBuilder::build));
     }
-    let settings = problems.take(WatcherSettings::read(&parsed.program));
     if let Some(settings) = &settings {
         problems.take(settings.engine());
     }

@@ -436,3 +436,49 @@ fn a_file_with_a_list_and_tables_of_reporters_is_told_apart() {
     assert!(err.contains("leave out `reporters = …`"), "{err}");
     assert!(!err.contains("missing"), "{err}");
 }
+
+/// What only a backend knows is found as well, without asking anybody.
+#[test]
+fn what_a_backend_would_refuse_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.toml");
+    let check = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let out = ctl()
+            .args(["check-config", path.to_str().unwrap()])
+            .output()
+            .unwrap();
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&out.stderr).into_owned(),
+        )
+    };
+    for (text, says) in [
+        (
+            "[reporters.sentry]\ndsn = \"https://h.example/8\"\n",
+            "sentry.dsn",
+        ),
+        (
+            "[reporters.sentry]\ndsn = \"https://k@h.example/8\"\nlog_tail = \"2GiB\"\n",
+            "sentry.log_tail",
+        ),
+        (
+            "[reporters.jira]\nurl = \"https://j.example\"\nusername = \"u\"\npassword = \"p\"\nfields = \"Summary:x\"\n",
+            "jira.fields",
+        ),
+        (
+            "uploader = \"s3goamz\"\n[reporters.file]\nname = \"/nowhere/x\"\n",
+            "s3goamz",
+        ),
+        (
+            "uploader = \"s3aws\"\n[uploaders.s3aws]\nbucket = \"b\"\nregion = \"eu-west-1\"\ntimeout = \"500h\"\n",
+            "s3aws.timeout",
+        ),
+    ] {
+        let (code, stderr) = check(text);
+        assert_eq!(code, Some(64), "{text}: {stderr}");
+        assert!(stderr.contains(says), "{text}: {stderr}");
+    }
+    let (code, stderr) = check("[reporters.sentry]\ndsn = \"https://k@h.example/8\"\n");
+    assert_eq!(code, Some(0), "{stderr}");
+}

@@ -34,7 +34,11 @@ const REPORTERS: &str = "reporters";
 const UPLOADER: &str = "uploader";
 
 /// Variables that AWS's own libraries read.
-const AWS_SECRETS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+const AWS_SECRETS: [&str; 3] = [
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
 
 /// The uploader that needs no options.
 pub(crate) const NOOP: &str = "noop";

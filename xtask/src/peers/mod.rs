@@ -45,7 +45,7 @@ const DEBIAN: &[Peer] = &[
     Peer {
         program: "/usr/share/python-wheels",
         packages: &["python3-venv"],
-        used_for: "what comes from PyPI",
+        used_for: "what pip installs",
     },
     Peer {
         program: "ip",
@@ -177,7 +177,7 @@ fn npm(may_install: bool, name: &str, packages: &[&str], file: &str) -> Result<P
     }
 }
 
-/// Packages of PyPI in an environment of their own; where its programs lie.
+/// Python packages in an environment of their own; where its programs lie.
 fn pip(may_install: bool, name: &str, packages: &[&str]) -> Result<PathBuf> {
     let folder = folder(name);
     // Written at the end: half an installation counts as none.
@@ -185,7 +185,7 @@ fn pip(may_install: bool, name: &str, packages: &[&str]) -> Result<PathBuf> {
     let wanted = packages.join(" ");
     if !fs::read_to_string(&done).is_ok_and(|is| is == wanted) {
         if !may_install || !has("python3") {
-            return Err(format!("{wanted} is not installed (PyPI)"));
+            return Err(format!("{wanted} is not installed (pip)"));
         }
         let mut venv = command("python3");
         venv.args(["-m", "venv", "--clear"]).arg(&folder);

@@ -18,7 +18,7 @@ fn s3s(may_install: bool) -> Result<PathBuf> {
     let program = folder.join("bin/s3s-fs");
     if !program.exists() {
         if !may_install {
-            return Err(format!("s3s-fs {VERSION} is not installed (crates.io)"));
+            return Err(format!("s3s-fs {VERSION} is not installed (cargo)"));
         }
         // Built in a folder that cargo removes: a third of a gigabyte.
         let mut install = cargo();

@@ -2,8 +2,7 @@
 
 use super::{Peers, pip};
 
-/// Bugsink with all that it needs, each pinned, so that nothing is resolved: it asks for a
-/// certifi that PyPI did not give out yet when this was written, and an older one does here.
+/// Bugsink with all that it needs, each pinned, so that nothing is resolved.
 const BUGSINK: &[&str] = &[
     "--no-deps",
     "bugsink==2.6.2",

@@ -23,21 +23,20 @@ fn texts(told: &[Request]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn by_environment() {
     let stage = Stage::new().await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
     let env = [
         ("COMPLAINER_MASTERS", stage.cluster.masters_flag()),
         ("COMPLAINER_UPLOADER", "noop".to_owned()),
         ("COMPLAINER_REPORTERS", "slack".to_owned()),
-        ("COMPLAINER_LISTEN", format!("127.0.0.1:{port}")),
+        ("COMPLAINER_LISTEN", "127.0.0.1:0".to_owned()),
         ("COMPLAINER_NAME", "team".to_owned()),
         ("SLACK_HOOK_URL", stage.at("/services/x")),
         ("SLACK_FORMAT", "{{ .failure.Name }}".to_owned()),
     ];
     let watcher = stage.watch(&[], &env).await;
+    // It says where it listens.
+    let log = watcher.stderr();
+    let (_, rest) = log.split_once("address=127.0.0.1:").expect(&log);
+    let port = rest.split_whitespace().next().unwrap().parse().unwrap();
     let version = http(port, "/version");
     assert!(
         version.ends_with(&format!(
