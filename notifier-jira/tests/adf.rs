@@ -1,11 +1,7 @@
 //! What Jira Cloud is sent, against the schema that Atlassian publishes for its documents
 //! (npm `@atlaskit/adf-schema`), by a validator that is not ours.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-};
+use std::{path::Path, process::Command, sync::Arc};
 
 use notifier_core::{
     BackendSettings, DeliveryId, Digest, FailureRecord, Links, Next, Notice, Origin, Report,
@@ -13,8 +9,11 @@ use notifier_core::{
 };
 use notifier_http::HttpClient;
 use notifier_jira::{JiraReporter, OPTIONS};
-use notifier_testkit::{conformance::hostile_failures, jira::FakeJira};
+use notifier_testkit::{conformance::hostile_failures, jira::FakeJira, peer};
 use serde_json::{Value, json};
+
+/// Its name in what a run of the tests says.
+const NAME: &str = "Atlassian's document schema";
 
 /// Says of each document of a file whether it is one, as a list of truth values.
 const VALIDATE: &str = "
@@ -24,21 +23,6 @@ const validate = new Ajv({ strict: false }).compile(require(schema));
 const read = JSON.parse(require('fs').readFileSync(documents, 'utf8'));
 console.log(JSON.stringify(read.map((d) => validate(d) ? '' : JSON.stringify(validate.errors.slice(0, 3)))));
 ";
-
-/// Where the schema is; `None`, said aloud, where it is not installed.
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
-fn schema() -> Option<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how the test run says where it is"
-    )]
-    let path = std::env::var_os("NOTIFIER_TEST_ADF").map(PathBuf::from);
-    let path = path.filter(|p| p.exists());
-    if path.is_none() {
-        println!("SKIPPED jira document schema: NOTIFIER_TEST_ADF does not name it");
-    }
-    path
-}
 
 /// What is wrong with each document; empty texts for those that are right.
 fn validate(schema: &Path, documents: &[Value]) -> Vec<String> {
@@ -107,7 +91,9 @@ async fn documents(description: &str, reports: &[Report]) -> Vec<Value> {
 
 #[tokio::test]
 async fn what_is_sent_is_a_document() {
-    let Some(schema) = schema() else { return };
+    let Some(schema) = peer::path(NAME, "NOTIFIER_TEST_ADF") else {
+        return;
+    };
     let links = Links::new("http://agent.example/a|b]?c=d&e", "");
     let mut reports: Vec<Report> = hostile_failures()
         .into_iter()
@@ -148,4 +134,5 @@ async fn what_is_sent_is_a_document() {
             assert_ne!(why, "", "{}", all[n]);
         }
     }
+    peer::ran(NAME);
 }

@@ -19,31 +19,25 @@ use notifier_core::{
 };
 use notifier_http::HttpClient;
 use notifier_jira::{JiraReporter, OPTIONS};
-use notifier_testkit::jira::{Endpoint, FakeJira};
+use notifier_testkit::{
+    jira::{Endpoint, FakeJira},
+    peer,
+};
 use serde_json::{Value, json};
 
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
-fn skip<T>(why: &str) -> Option<T> {
-    println!("SKIPPED jira openapi: {why}");
-    None
-}
+/// Their name in what a run of the tests says.
+const NAME: &str = "prism with Jira Cloud's and Data Center's OpenAPI documents";
 
 /// The proxy and a document; `None`, said aloud, where one is missing.
 fn peers(document: &str) -> Option<(PathBuf, PathBuf)> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how the test run says where it is"
-    )]
-    let prism = std::env::var_os("NOTIFIER_TEST_PRISM").map(PathBuf::from);
-    let Some(prism) = prism.filter(|p| p.exists()) else {
-        return skip("NOTIFIER_TEST_PRISM does not name the proxy");
-    };
+    let prism = peer::path(NAME, "NOTIFIER_TEST_PRISM")?;
     let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/specs");
-    let document = specs.join(document);
-    match document.exists() {
-        true => Some((prism, document)),
-        false => skip("../shared/specs has no document"),
+    let path = specs.join(document);
+    if !path.exists() {
+        peer::skipped(NAME, &format!("../shared/specs has no {document}"));
+        return None;
     }
+    Some((prism, path))
 }
 
 /// Makes a document fit for checking: examples that are JSON in a text become JSON, fields
@@ -251,6 +245,7 @@ async fn everything(jira: FakeJira, document: &str, name: &str, wrong_search: &s
     ] {
         assert!(jira.count(endpoint) > 0, "{endpoint:?}");
     }
+    peer::ran(NAME);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use notifier_core::{
 };
 
 use crate::{
-    limits::{FINGERPRINT, FINGERPRINTS, cut, one_line},
+    limits::{Cuts, FINGERPRINT, FINGERPRINTS, one_line},
     options::SCHEME,
 };
 
@@ -63,6 +63,7 @@ impl Fingerprints {
         &self,
         settings: &Settings,
         report: &Report,
+        cuts: &mut Cuts,
         warnings: &mut Vec<Error>,
     ) -> Vec<String> {
         let list = self.lists.get(settings.text(KEY)).into_iter().flatten();
@@ -76,7 +77,7 @@ impl Fingerprints {
                 return None;
             }
             let line = one_line(&rendered.text);
-            (!line.is_empty()).then(|| cut(&line, FINGERPRINT).into_owned())
+            (!line.is_empty()).then(|| cuts.chars(KEY, &line, FINGERPRINT))
         })
         .collect()
     }
@@ -139,6 +140,7 @@ mod tests {
         let list = Fingerprints::compile(&s).unwrap().render(
             &s.instance("default"),
             &Report::failure(f.clone()),
+            &mut Cuts::default(),
             &mut warnings,
         );
         (list, warnings.len())
@@ -159,6 +161,7 @@ mod tests {
             prints.render(
                 &s.instance("default"),
                 &Report::failure(f.clone()),
+                &mut Cuts::default(),
                 &mut Vec::new(),
             )
         };
@@ -197,6 +200,30 @@ mod tests {
             Fingerprints::compile(&s).unwrap_err().to_string(),
             "sentry.fingerprint has 17 elements, at most 16 may be"
         );
+    }
+
+    #[test]
+    fn an_element_that_is_too_long_is_cut_and_told() {
+        let mut s = BackendSettings::new(OPTIONS);
+        s.set(Origin::Flag, KEY, "{{ .failure.Name }}").unwrap();
+        let prints = Fingerprints::compile(&s).unwrap();
+        for (length, told) in [
+            (FINGERPRINT, None),
+            (FINGERPRINT + 1, Some("cut: fingerprint")),
+        ] {
+            let mut cuts = Cuts::default();
+            let list = prints.render(
+                &s.instance("default"),
+                &Report::failure(failure(&"n".repeat(length))),
+                &mut cuts,
+                &mut Vec::new(),
+            );
+            assert_eq!(list[0].chars().count(), FINGERPRINT);
+            assert_eq!(
+                (list[0].ends_with('…'), cuts.told().as_deref()),
+                (told.is_some(), told)
+            );
+        }
     }
 
     proptest! {

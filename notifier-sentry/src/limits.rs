@@ -4,7 +4,7 @@
 //! cuts a longer value by itself and marks it, but refuses an item or an envelope that is
 //! too large as a whole.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The longest message, in characters.
 pub const MAX_MESSAGE: usize = 8192;
@@ -48,11 +48,19 @@ const MARK: char = '…';
 pub(crate) struct Cuts {
     /// The first of them.
     names: Vec<String>,
+    /// The last of them: parts of one value are told once.
+    last: String,
     more: usize,
+    /// What there was no room for, by kind.
+    left_out: BTreeMap<&'static str, u64>,
 }
 
 impl Cuts {
     pub(crate) fn add(&mut self, name: &str) {
+        if self.last == name {
+            return;
+        }
+        name.clone_into(&mut self.last);
         if self.names.len() < 5 {
             self.names.push(cut(name, 60).into_owned());
         } else {
@@ -69,6 +77,18 @@ impl Cuts {
         short.into_owned()
     }
 
+    /// As many whole characters as fit into so many bytes, without a mark.
+    pub(crate) fn bytes<'a>(&mut self, name: &str, text: &'a str, most: usize) -> &'a str {
+        let mut end = text.len().min(most);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        if end < text.len() {
+            self.add(name);
+        }
+        &text[..end]
+    }
+
     /// At most so many bytes of JSON, quotes included.
     pub(crate) fn json(&mut self, name: &str, text: &str, most: usize) -> String {
         let short = cut_json(text, most);
@@ -78,14 +98,32 @@ impl Cuts {
         short.into_owned()
     }
 
-    /// What was cut, if anything: `message, labels.a and 3 more`.
-    pub(crate) fn told(&self) -> Option<String> {
-        let names = self.names.join(", ");
-        match (names.is_empty(), self.more) {
-            (true, _) => None,
-            (false, 0) => Some(names),
-            (false, n) => Some(format!("{names} and {n} more")),
+    /// So many of a kind were left out.
+    pub(crate) fn leave_out(&mut self, kind: &'static str, number: u64) {
+        if number > 0 {
+            *self.left_out.entry(kind).or_default() += number;
         }
+    }
+
+    /// What was cut or left out, if anything: `cut: message, labels.a and 3 more; left out: 2 of
+    /// the labels`.
+    pub(crate) fn told(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        if !self.names.is_empty() {
+            let more = match self.more {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            parts.push(format!("cut: {}{more}", self.names.join(", ")));
+        }
+        if !self.left_out.is_empty() {
+            let kinds = self.left_out.iter();
+            let kinds: Vec<String> = kinds
+                .map(|(kind, n)| format!("{n} of the {kind}"))
+                .collect();
+            parts.push(format!("left out: {}", kinds.join(", ")));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
 
@@ -192,13 +230,26 @@ mod tests {
         assert_eq!(cuts.told(), None);
         cuts.chars("message", "abcd", 3);
         cuts.chars("logger", "abc", 3);
-        assert_eq!(cuts.told().as_deref(), Some("message"));
+        cuts.chars("message", "abcd", 3);
+        assert_eq!(cuts.told().as_deref(), Some("cut: message"));
         for n in 0..9 {
             cuts.add(&format!("labels.{n}"));
         }
         assert_eq!(
             cuts.told().as_deref(),
-            Some("message, labels.0, labels.1, labels.2, labels.3 and 5 more")
+            Some("cut: message, labels.0, labels.1, labels.2, labels.3 and 5 more")
+        );
+        let mut cuts = Cuts::default();
+        assert_eq!(cuts.bytes("release", "aé", 3), "aé");
+        cuts.leave_out("labels", 0);
+        assert_eq!(cuts.told(), None);
+        assert_eq!(cuts.bytes("release", "aé", 2), "a");
+        cuts.leave_out("owners", 3);
+        cuts.leave_out("labels", 1);
+        cuts.leave_out("labels", 1);
+        assert_eq!(
+            cuts.told().as_deref(),
+            Some("cut: release; left out: 2 of the labels, 3 of the owners")
         );
     }
 

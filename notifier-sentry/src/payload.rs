@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     envelope::Attachment,
     limits::{
-        Cuts, EXTRA, EXTRAS, LABEL, LAST_LINES, LONG_TEXT, MAX_MESSAGE, NAME, NAMES, SHORT_MESSAGE,
-        SHORT_TEXT, TAG, cut, cut_json, end_json, json_len, one_line, plain,
+        Cuts, EXTRA, EXTRAS, FINGERPRINT, LABEL, LAST_LINES, LONG_TEXT, MAX_MESSAGE, NAME, NAMES,
+        SHORT_MESSAGE, SHORT_TEXT, TAG, cut, cut_json, end_json, json_len, one_line, plain,
     },
 };
 
@@ -77,6 +77,8 @@ pub(crate) struct Named {
     pub(crate) release: Option<String>,
     pub(crate) environment: Option<String>,
     pub(crate) fingerprint: Vec<String>,
+    /// What of these was cut.
+    pub(crate) cuts: Cuts,
 }
 
 impl Event {
@@ -89,7 +91,7 @@ impl Event {
         logs: &[Attachment],
         now: Timestamp,
     ) -> (Self, Option<Error>) {
-        let mut maker = Maker::new(report);
+        let mut maker = Maker::new(report, named.cuts);
         let level = match report.subject() {
             Subject::Recovery(_) => "info",
             _ => settings.get("level").unwrap_or("error"),
@@ -210,12 +212,10 @@ struct Maker<'a> {
     /// Masks secrets of settings and of this task's labels.
     redactor: Redactor,
     cuts: Cuts,
-    /// Labels for which there was no room.
-    left_out: usize,
 }
 
 impl<'a> Maker<'a> {
-    fn new(report: &'a Report) -> Self {
+    fn new(report: &'a Report, cuts: Cuts) -> Self {
         let labels = report.subject().failure().map(|f| &f.labels);
         let secrets = labels
             .into_iter()
@@ -225,8 +225,7 @@ impl<'a> Maker<'a> {
         Self {
             report,
             redactor: report.redactor().with(secrets),
-            cuts: Cuts::default(),
-            left_out: 0,
+            cuts,
         }
     }
 
@@ -297,8 +296,11 @@ impl<'a> Maker<'a> {
         let missing = report.links().missing.as_str();
         text("logs_missing", Some(missing), 3 * SHORT_TEXT);
         if !f.owners.is_empty() {
-            let owners = f.owners.iter().take(NAMES).map(|o| self.in_list(o));
-            task.insert("owners".to_owned(), owners.collect());
+            let owners = f.owners.iter().take(NAMES);
+            let owners = owners.map(|o| self.in_list("task.owners", o)).collect();
+            task.insert("owners".to_owned(), owners);
+            let more = f.owners.len().saturating_sub(NAMES);
+            self.cuts.leave_out("owners", more as u64);
         }
         for (key, value) in [
             ("exit_code", f.exit_code.map(Value::from)),
@@ -314,10 +316,9 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn in_list(&self, text: &str) -> Value {
-        cut_json(&self.line(text), SHORT_TEXT / 3)
-            .into_owned()
-            .into()
+    fn in_list(&mut self, what: &str, text: &str) -> Value {
+        let line = self.line(text);
+        self.cuts.json(what, &line, SHORT_TEXT / 3).into()
     }
 
     /// What the original tells, by its names.
@@ -346,16 +347,19 @@ impl<'a> Maker<'a> {
             if redact::is_secret_label(key, value) {
                 continue;
             }
-            let key = format!("{LABELS}{}", cut(&self.line(key), LABEL));
+            let line = self.line(key);
+            let name = cut(&line, LABEL);
+            let is_cut = name.len() != line.len();
+            let key = format!("{LABELS}{name}");
             let value = self.data(value);
             let short = cut_json(&value, EXTRA);
             let needed = size(&key, &short);
             if needed > room || !seen.insert(key.clone()) {
-                self.left_out += 1;
+                self.cuts.leave_out("labels", 1);
                 continue;
             }
             room -= needed;
-            if short.len() != value.len() {
+            if is_cut || short.len() != value.len() {
                 self.cuts.add(&key);
             }
             extra.insert(key, short.into_owned());
@@ -367,8 +371,10 @@ impl<'a> Maker<'a> {
         self.tag(event, "report", "digest");
         let hosts = d.hosts.iter().take(NAMES);
         let hosts: Vec<Value> = hosts
-            .map(|(host, count)| json!({ "host": self.in_list(host), "count": count }))
+            .map(|(host, count)| json!({ "host": self.in_list("digest.hosts", host), "count": count }))
             .collect();
+        let of = d.host_count.max(d.hosts.len() as u64);
+        self.cuts.leave_out("agents", of - hosts.len() as u64);
         let Value::Object(digest) = json!({
             "like": self.cuts.json("digest.like", &self.line(&d.fingerprint), 3 * SHORT_TEXT),
             "count": d.count,
@@ -393,7 +399,7 @@ impl<'a> Maker<'a> {
         event.fingerprint = vec![
             "notifiers".to_owned(),
             concern.to_owned(),
-            cut(&to, TAG).into_owned(),
+            self.cuts.chars("fingerprint", &to, FINGERPRINT),
         ];
         let text = self.data(&n.text);
         let Value::Object(notice) = json!({
@@ -424,17 +430,9 @@ impl<'a> Maker<'a> {
     }
 
     fn warning(self) -> Option<Error> {
-        let mut parts = Vec::new();
-        if let Some(cut) = self.cuts.told() {
-            parts.push(format!("cut to sentry's limits: {cut}"));
-        }
-        if self.left_out > 0 {
-            parts.push(format!(
-                "{} labels left out for their number",
-                self.left_out
-            ));
-        }
-        (!parts.is_empty()).then(|| Error::new(ErrorKind::TooLarge, parts.join("; ")))
+        let told = self.cuts.told()?;
+        let text = format!("the event was made to fit sentry's limits; {told}");
+        Some(Error::new(ErrorKind::TooLarge, text))
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! Rules as of docs.sentry.io (releases, "bind the version") and develop.sentry.dev (event
 //! payloads), read 2026. Both lengths count bytes: so does sentry-relay 0.10.1.
+//! What is cut has no mark at its end: it would be part of the name.
 
-use crate::limits::{ENVIRONMENT, RELEASE};
+use crate::limits::{Cuts, ENVIRONMENT, RELEASE};
 
 /// Digits of a digest that stand for it.
 const DIGEST: usize = 12;
 
 /// A release as Sentry takes it: no slashes, no control characters, neither `.` nor `..` nor
 /// `latest`, at most 200 bytes. `None`: nothing is left.
-pub(crate) fn release(text: &str) -> Option<String> {
+pub(crate) fn release(text: &str, cuts: &mut Cuts) -> Option<String> {
     let name: String = text
         .trim()
         .chars()
@@ -20,14 +21,14 @@ pub(crate) fn release(text: &str) -> Option<String> {
             c => c,
         })
         .collect();
-    let name = beginning(&name, RELEASE).trim();
+    let name = cuts.bytes("release", &name, RELEASE).trim();
     let reserved = matches!(name, "" | "." | "..") || name.eq_ignore_ascii_case("latest");
     (!reserved).then(|| name.to_owned())
 }
 
 /// An environment as Sentry takes it: no space, no slash, not `None`, at most 64 bytes.
 /// `None`: nothing is left.
-pub(crate) fn environment(text: &str) -> Option<String> {
+pub(crate) fn environment(text: &str, cuts: &mut Cuts) -> Option<String> {
     let name: String = text
         .trim()
         .chars()
@@ -37,25 +38,16 @@ pub(crate) fn environment(text: &str) -> Option<String> {
             c => c,
         })
         .collect();
-    let name = beginning(&name, ENVIRONMENT);
+    let name = cuts.bytes("environment", &name, ENVIRONMENT);
     let reserved = name.is_empty() || name.eq_ignore_ascii_case("none");
     (!reserved).then(|| name.to_owned())
-}
-
-/// As many whole characters as fit into so many bytes.
-fn beginning(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// The release that an image stands for: `name@tag`, or `name@` and the beginning of its
 /// digest. `None` for an image with neither.
 ///
 /// Releases are those of a whole organization, so that the name belongs to them.
-pub(crate) fn of_image(image: &str) -> Option<String> {
+pub(crate) fn of_image(image: &str, cuts: &mut Cuts) -> Option<String> {
     let (image, digest) = match image.trim().split_once('@') {
         Some((image, digest)) => (image, Some(digest)),
         None => (image.trim(), None),
@@ -73,7 +65,7 @@ pub(crate) fn of_image(image: &str) -> Option<String> {
     if name.is_empty() || version.is_empty() {
         return None;
     }
-    release(&format!("{name}@{version}"))
+    release(&format!("{name}@{version}"), cuts)
 }
 
 #[cfg(test)]
@@ -103,7 +95,11 @@ mod tests {
             ("web:latest", Some("web@latest")),
             (" web:a b ", Some("web@a b")),
         ] {
-            assert_eq!(of_image(image).as_deref(), is, "{image}");
+            assert_eq!(
+                of_image(image, &mut Cuts::default()).as_deref(),
+                is,
+                "{image}"
+            );
         }
     }
 
@@ -117,7 +113,11 @@ mod tests {
             ("Latest", None),
             (" \n", None),
         ] {
-            assert_eq!(release(text).as_deref(), is, "{text:?}");
+            assert_eq!(
+                release(text, &mut Cuts::default()).as_deref(),
+                is,
+                "{text:?}"
+            );
         }
         for (text, is) in [
             ("prod", Some("prod")),
@@ -126,18 +126,43 @@ mod tests {
             ("NONE ", None),
             ("", None),
         ] {
-            assert_eq!(environment(text).as_deref(), is, "{text:?}");
+            assert_eq!(
+                environment(text, &mut Cuts::default()).as_deref(),
+                is,
+                "{text:?}"
+            );
         }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_without_a_mark_and_told() {
+        let mut cuts = Cuts::default();
+        let fits = "é".repeat(32);
+        assert_eq!(environment(&fits, &mut cuts), Some(fits.clone()));
+        let tag = "t".repeat(RELEASE - "web@".len());
+        let whole = format!("web@{tag}");
+        assert_eq!(
+            of_image(&format!("web:{tag}"), &mut cuts).as_ref(),
+            Some(&whole)
+        );
+        assert_eq!(cuts.told(), None);
+        assert_eq!(
+            environment(&format!("a{fits}"), &mut cuts),
+            Some(format!("a{}", "é".repeat(31)))
+        );
+        assert_eq!(of_image(&format!("web:{tag}t"), &mut cuts), Some(whole));
+        assert_eq!(cuts.told().as_deref(), Some("cut: environment, release"));
     }
 
     proptest! {
         #[test]
         fn names_are_within_the_limits(text in any::<String>(), image in "[a-z:@/.]{0,20}") {
-            for r in [release(&text), of_image(&text), of_image(&image)].into_iter().flatten() {
+            let cuts = &mut Cuts::default();
+            for r in [release(&text, cuts), of_image(&text, cuts), of_image(&image, cuts)].into_iter().flatten() {
                 prop_assert!((1..=RELEASE).contains(&r.len()) && r.trim() == r);
                 prop_assert!(!r.contains(|c: char| "/\\".contains(c) || c.is_control()));
             }
-            if let Some(e) = environment(&text) {
+            if let Some(e) = environment(&text, cuts) {
                 prop_assert!((1..=ENVIRONMENT).contains(&e.len()));
                 prop_assert!(!e.contains(|c: char| c == '/' || c.is_whitespace()));
             }

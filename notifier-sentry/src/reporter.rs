@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use notifier_core::{
     BackendSettings, Capability, Clock, Delivered, DeliveryId, Destination, Error, ErrorKind,
     Markup, MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report, ReportOptions,
@@ -16,7 +17,7 @@ use crate::{
     envelope::{Attachment, CONTENT_TYPE, Envelope},
     error::{Refusal, limited, read},
     fingerprint::Fingerprints,
-    limits::MAX_LOG_TAIL,
+    limits::{Cuts, MAX_LOG_TAIL},
     payload::{Event, Named},
     quota::Quotas,
     release,
@@ -25,7 +26,7 @@ use crate::{
 /// Sends reports to Sentry, or to what takes its place, as events.
 ///
 /// An event has the delivery's id on every attempt, and Sentry drops a repeat that comes within
-/// about an hour: to try again after a lost answer makes no second event.
+/// about an hour: to try again after a lost answer makes no second event until then.
 #[derive(Debug)]
 pub struct SentryReporter {
     http: HttpClient,
@@ -133,13 +134,19 @@ impl SentryReporter {
         let environment = text("environment", &self.environment);
         let release = text("release", &self.release);
         let image = report.subject().failure().map_or("", |f| f.image.as_str());
+        let mut cuts = Cuts::default();
         Named {
-            environment: environment.as_deref().and_then(release::environment),
+            environment: environment
+                .as_deref()
+                .and_then(|text| release::environment(text, &mut cuts)),
             release: match release {
-                Some(text) => release::release(&text),
-                None => release::of_image(&report.redactor().redact(image)),
+                Some(text) => release::release(&text, &mut cuts),
+                None => release::of_image(&report.redactor().redact(image), &mut cuts),
             },
-            fingerprint: self.fingerprints.render(settings, &report, warnings),
+            fingerprint: self
+                .fingerprints
+                .render(settings, &report, &mut cuts, warnings),
+            cuts,
         }
     }
 
@@ -155,11 +162,15 @@ impl SentryReporter {
         if most == 0 {
             return logs;
         }
-        for log in ["stdout", "stderr"] {
-            match report
-                .log_tail(log, usize::try_from(most).unwrap_or(0))
-                .await
-            {
+        let most = usize::try_from(most).unwrap_or(0);
+        // At once: an agent that does not answer is waited for once.
+        let (stdout, stderr) = join(
+            report.log_tail("stdout", most),
+            report.log_tail("stderr", most),
+        )
+        .await;
+        for (log, tail) in [("stdout", stdout), ("stderr", stderr)] {
+            match tail {
                 Ok(Some(tail)) if !tail.bytes.is_empty() => logs.push(Attachment { log, tail }),
                 Ok(_) => {}
                 Err(e) => warnings.push(

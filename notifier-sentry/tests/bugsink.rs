@@ -3,12 +3,9 @@
 //! It checks events by Sentry's published schema, counts one of the same id once, and keeps
 //! the envelopes that arrive.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::Arc,
-};
+mod support;
+
+use std::{process::Command, sync::Arc};
 
 use async_trait::async_trait;
 use notifier_core::{
@@ -18,18 +15,14 @@ use notifier_core::{
 use notifier_sentry::SentryReporter;
 use notifier_testkit::{conformance::hostile_failures, peer};
 use serde_json::Value;
-
-/// The file of what it says while it runs.
-const SAID: &str = "said";
+use support::Talk;
 
 /// Its name in what a run of the tests says.
 const NAME: &str = "Bugsink";
 
 struct Bugsink {
-    child: Child,
-    ask: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    folder: tempfile::TempDir,
+    talk: Talk,
+    _folder: tempfile::TempDir,
 }
 
 impl Bugsink {
@@ -37,61 +30,30 @@ impl Bugsink {
     fn start() -> Option<Self> {
         let python = peer::path(NAME, "NOTIFIER_TEST_BUGSINK")?.join("python");
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(python)
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/python/run_bugsink.py"
-            ))
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // It tells of every repeat at length.
-            .stderr(File::create(folder.path().join(SAID)).unwrap())
-            .spawn()
-            .expect("Bugsink starts");
-        let mut bugsink = Self {
-            ask: child.stdin.take().unwrap(),
-            answers: BufReader::new(child.stdout.take().unwrap()),
-            child,
-            folder,
-        };
-        assert!(bugsink.answer()["port"].is_u64());
-        Some(bugsink)
-    }
-
-    fn answer(&mut self) -> Value {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line)
-            .unwrap_or_else(|e| panic!("Bugsink said {line:?}: {e}; {}", self.said()))
-    }
-
-    /// What it said while it ran.
-    fn said(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join(SAID)).unwrap_or_default()
-    }
-
-    fn ask(&mut self, command: &str) -> Value {
-        writeln!(self.ask, "{command}").unwrap();
-        self.answer()
+        let talk = Talk::start(
+            Command::new(python)
+                .arg(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/tests/python/run_bugsink.py"
+                ))
+                .arg(folder.path()),
+        );
+        assert!(talk.answer()["port"].is_u64());
+        Some(Self {
+            talk,
+            _folder: folder,
+        })
     }
 
     /// A new project: its number and its DSN.
-    fn project(&mut self, name: &str) -> (u64, String) {
-        let made = self.ask(&format!("project {name}"));
+    fn project(&self, name: &str) -> (u64, String) {
+        let made = self.talk.ask(format!("project {name}"));
         let dsn = made["dsn"].as_str().unwrap().to_owned();
         (made["id"].as_u64().unwrap(), dsn)
     }
 
-    fn events(&mut self, project: u64) -> Value {
-        self.ask(&format!("events {project}"))
-    }
-}
-
-impl Drop for Bugsink {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn events(&self, project: u64) -> Value {
+        self.talk.ask(format!("events {project}"))
     }
 }
 
@@ -125,17 +87,17 @@ fn failure() -> FailureRecord {
 /// One server for all: it takes seconds to start.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_stored_by_a_server_that_is_not_ours() {
-    let Some(mut bugsink) = Bugsink::start() else {
+    let Some(bugsink) = Bugsink::start() else {
         return;
     };
-    stored_once(&mut bugsink).await;
-    wrong_key(&mut bugsink).await;
-    hostile(&mut bugsink).await;
+    stored_once(&bugsink).await;
+    wrong_key(&bugsink).await;
+    hostile(&bugsink).await;
     peer::ran(NAME);
 }
 
 /// Sent twice it is there once, with what was sent, and the attachment came along.
-async fn stored_once(bugsink: &mut Bugsink) {
+async fn stored_once(bugsink: &Bugsink) {
     let (project, dsn) = bugsink.project("once");
     let r = SentryReporter::builder()
         .dsn(&dsn)
@@ -192,7 +154,7 @@ async fn stored_once(bugsink: &mut Bugsink) {
     assert!(!has.to_string().contains("canary-token"));
 }
 
-async fn wrong_key(bugsink: &mut Bugsink) {
+async fn wrong_key(bugsink: &Bugsink) {
     let (project, dsn) = bugsink.project("wrong");
     let (scheme, rest) = dsn.split_once("://").unwrap();
     let (_, host) = rest.split_once('@').unwrap();
@@ -218,7 +180,7 @@ async fn wrong_key(bugsink: &mut Bugsink) {
 }
 
 /// Nothing hostile breaks the schema, by which what is wrong is dropped without a word.
-async fn hostile(bugsink: &mut Bugsink) {
+async fn hostile(bugsink: &Bugsink) {
     let (project, dsn) = bugsink.project("hostile");
     let r = SentryReporter::builder().dsn(&dsn).build().unwrap();
     let mut reports: Vec<Report> = hostile_failures()
@@ -246,5 +208,5 @@ async fn hostile(bugsink: &mut Bugsink) {
     }
     let has = bugsink.events(project);
     let stored = has["events"].as_array().unwrap().len();
-    assert_eq!(stored, reports.len(), "{}", bugsink.said());
+    assert_eq!(stored, reports.len(), "{}", bugsink.talk.said());
 }

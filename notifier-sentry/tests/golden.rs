@@ -9,21 +9,18 @@ use notifier_core::{
 };
 use notifier_http::{GuestPolicy, HttpClient};
 use notifier_sentry::{OPTIONS, SentryReporter};
-use notifier_testkit::http::{Reply, Request, ScriptedServer};
+use notifier_testkit::{
+    http::{Reply, Request, ScriptedServer},
+    peer,
+};
 use serde_json::{Value, json};
 
+/// What it is called in what a run of the tests says.
+const NAME: &str = "sentry events of the original";
 /// The second in which all tasks of the recording ended.
 const ENDED: i64 = 1_772_359_200;
 const SANDBOX: &str =
     "http://127.0.0.1:5051/files/download?path=/var/lib/mesos/slaves/S1/frameworks/F/executors";
-
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
-fn skipped(path: &Path) {
-    println!(
-        "SKIPPED sentry events of the original: {} is not here",
-        path.display()
-    );
-}
 
 fn read(name: &str) -> Option<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -32,7 +29,7 @@ fn read(name: &str) -> Option<Value> {
     match fs::read(&path) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
         Err(_) => {
-            skipped(&path);
+            peer::skipped(NAME, &format!("{} is not here", path.display()));
             None
         }
     }

@@ -11,6 +11,7 @@ use notifier_core::{
 use notifier_http::{GuestPolicy, HttpClient};
 use notifier_sentry::{OPTIONS, SentryReporter, SentryReporterBuilder};
 use notifier_testkit::sentry::{FakeSentry, SentryReply};
+use tokio::sync::Barrier;
 
 const NOW: &str = "2026-03-01T12:00:00Z";
 
@@ -45,6 +46,18 @@ impl LogReader for Tails {
         let log = format!("{name}\n{}", "line\n".repeat(size / 5));
         let start = log.len().saturating_sub(most);
         Ok(Some(LogTail::new(&log.as_bytes()[start..], start > 0)))
+    }
+}
+
+/// Logs each of which is read when the other is, too.
+#[derive(Debug)]
+struct Together(Barrier);
+
+#[async_trait]
+impl LogReader for Together {
+    async fn tail(&self, name: &str, _: usize) -> notifier_core::Result<Option<LogTail>> {
+        self.0.wait().await;
+        Ok(Some(LogTail::new(name, false)))
     }
 }
 
@@ -285,6 +298,25 @@ async fn the_ends_of_the_logs_are_attached_if_wanted() {
         "the event was sent without stdout: the agent is away"
     );
     assert!(fake.received()[0].attachments.is_empty());
+}
+
+#[tokio::test]
+async fn both_logs_are_read_at_once() {
+    let (fake, builder) = sentry().await;
+    let r = builder.log_tail("64KiB").build().unwrap();
+    let logs = report().with_logs(Arc::new(Together(Barrier::new(2))));
+    let sent = tokio::time::timeout(Duration::from_secs(60), r.send(&logs)).await;
+    is_done(&sent.expect("one waits for the other").unwrap(), 0);
+    let attempts = fake.attempts();
+    let logs = attempts[0].attachments.iter();
+    let logs: Vec<_> = logs.map(|a| (&*a.filename, &*a.bytes)).collect();
+    assert_eq!(
+        logs,
+        [
+            ("stdout.log", &b"stdout"[..]),
+            ("stderr.log", &b"stderr"[..])
+        ]
+    );
 }
 
 #[tokio::test]

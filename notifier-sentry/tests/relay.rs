@@ -1,10 +1,8 @@
 //! Against the normaliser of Sentry's own relay: it finds nothing to mend or to cut.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-    sync::Arc,
-};
+mod support;
+
+use std::{process::Command, sync::Arc};
 
 use async_trait::async_trait;
 use notifier_core::{
@@ -14,6 +12,7 @@ use notifier_core::{
 use notifier_sentry::SentryReporter;
 use notifier_testkit::{conformance::hostile_failures, peer, sentry::FakeSentry};
 use serde_json::{Value, json};
+use support::Talk;
 
 /// Its name in what a run of the tests says.
 const NAME: &str = "sentry-relay";
@@ -98,24 +97,13 @@ async fn sentrys_own_normaliser_has_nothing_to_say() {
     };
     let events = events().await;
     assert!(events.len() > 50);
-    let mut child = Command::new(bin.join("python"))
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/python/normalize.py"
-        ))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let relay = Talk::start(Command::new(bin.join("python")).arg(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/python/normalize.py"
+    )));
     let mut found = Vec::new();
-    let mut ask = |event: &Value| -> Value {
-        writeln!(input, "{event}").unwrap();
-        serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap()
-    };
     for event in &events {
-        let said = ask(event);
+        let said = relay.ask(event.to_string());
         if said != json!({ "errors": null, "meta": null, "lost": [] }) {
             let what = format!("{said} of {}", event["logentry"]);
             let what: String = what.chars().take(300).collect();
@@ -125,9 +113,7 @@ async fn sentrys_own_normaliser_has_nothing_to_say() {
     // What it would say of an event that is wrong.
     let mut wrong = events[0].clone();
     wrong["level"] = "bogus".into();
-    let said = ask(&wrong);
-    drop(input);
-    child.wait().unwrap();
+    let said = relay.ask(wrong.to_string());
     assert!(found.is_empty(), "{}: {}", found.len(), found.join("\n"));
     assert!(said["errors"].is_array(), "{said}");
     peer::ran(NAME);

@@ -100,7 +100,8 @@ pub(crate) fn copy_out(conn: &Connection, to: &Path) -> Result<(), Fault> {
     file.sync_all().map_err(fail)
 }
 
-fn make_folder(path: &Path) -> Result<(), Fault> {
+/// Makes the folder of a file again.
+pub(crate) fn make_folder(path: &Path) -> Result<(), Fault> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -161,7 +161,7 @@ pub(crate) fn lease(
     for (number, (sequence, mut lease)) in (first + 1..).zip(out) {
         take.execute(params![sequence, number, ms(request.until)])?;
         lease.token = number.cast_unsigned();
-        if let Some(open) = work.seals.open(&lease.subject) {
+        if let Some(open) = work.seals.open(&lease.subject)? {
             lease.subject = open;
         }
         leases.push(lease);
@@ -288,7 +288,7 @@ pub(crate) fn lease_logs(
             let id: i64 = row.get(0)?;
             match read_record(row) {
                 Some(record) => {
-                    let open = work.seals.open(&Subject::Failure(Arc::clone(&record)));
+                    let open = work.seals.open(&Subject::Failure(Arc::clone(&record)))?;
                     match open {
                         Some(Subject::Failure(open)) => found.push((id, open)),
                         _ => found.push((id, record)),

@@ -56,7 +56,7 @@ impl SqliteOutbox {
     /// Opens an outbox; makes it if there is none. Its folder must be there.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if the file is no outbox, is of a newer version or is damaged;
+    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if the file is no outbox, is of a newer version or is damaged, or if its key is none;
     /// [`ErrorKind::Io`](notifier_core::ErrorKind::Io) if it cannot be used now.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self> {
         Self::start(path.as_ref(), options, true)
@@ -79,10 +79,12 @@ impl SqliteOutbox {
         let path = locate(path, create)?;
         let conn = connect(&path, &options)?;
         let version = schema::version(&conn, &path)?;
+        let shared = Arc::new(Shared::new(path, options));
         let is_whole = if create {
-            damage::log(&conn, &path)?;
-            damage::length(&conn, &path)?;
-            conn.busy_timeout(options.busy_timeout)?;
+            damage::log(&conn, &shared.path)?;
+            damage::length(&conn, &shared.path)?;
+            shared.seals.load()?;
+            conn.busy_timeout(shared.options.busy_timeout)?;
             damage::at_open(&conn, version, damage::AT_OPEN)?
         } else {
             // Who looks or mends a little does not make a watcher wait for all of it.
@@ -92,7 +94,6 @@ impl SqliteOutbox {
         if version < schema::newest() {
             schema::to_version(&conn, schema::newest())?;
         }
-        let shared = Arc::new(Shared::new(path, options));
         let (to_writer, jobs) = channel();
         let (to_reader, questions) = channel();
         let writer = Writer::new(Arc::clone(&shared), jobs, conn)?;
@@ -336,7 +337,8 @@ impl Outbox for SqliteOutbox {
 
     async fn story(&self, id: &DeliveryId) -> Result<Option<Story>> {
         let id = id.clone();
-        self.read(move |c| view::story(c, &id)).await
+        let shared = Arc::clone(&self.shared);
+        self.read(move |c| view::story(c, &shared.seals, &id)).await
     }
 
     async fn replay(&self, watcher: &str, id: &DeliveryId, now: Timestamp) -> Result<DeliveryId> {

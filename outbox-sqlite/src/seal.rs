@@ -15,7 +15,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use notifier_core::{Digest, Error, FailureRecord, Subject, redact::names_secret};
+use notifier_core::{
+    Digest, Error, FailureRecord, Subject,
+    redact::{is_secret_label, names_secret},
+};
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom as _, SystemRandom},
@@ -23,7 +26,8 @@ use ring::{
 
 use crate::{
     connection::{beside, private, put, unfinished},
-    error::{Fault, files},
+    error::{Fault, Trouble, files},
+    files::make_folder,
     shared::lock,
 };
 
@@ -38,7 +42,10 @@ fn key_file(path: &Path) -> PathBuf {
     beside(path, ".key")
 }
 
-/// What seals the labels of one outbox. Its key is read, or made, when it is first needed.
+/// What seals the labels of one outbox.
+///
+/// Its key is read at the start of a watcher, or when it is first needed; it is made when the
+/// first label is sealed. That there is none is not remembered: it may be put back.
 #[derive(Debug)]
 pub(crate) struct Seals {
     path: PathBuf,
@@ -104,12 +111,14 @@ fn broken(what: &str) -> Fault {
     )))
 }
 
-fn is_sealed(key: &str, value: &str) -> bool {
-    value.starts_with(MARK) && names_secret(key)
+/// A key that cannot be used fails those who need it, and not everything in their commit.
+fn refused(trouble: Trouble) -> Fault {
+    Fault::Refused(trouble.error())
 }
 
+/// True if a label is to be sealed.
 fn is_open(key: &str, value: &str) -> bool {
-    !value.is_empty() && !value.starts_with(MARK) && names_secret(key)
+    !value.is_empty() && !value.starts_with(MARK) && is_secret_label(key, value)
 }
 
 impl Seals {
@@ -122,154 +131,209 @@ impl Seals {
         }
     }
 
-    /// The subject with its secret labels sealed; `None` if it has none.
-    pub(crate) fn seal(&self, subject: &Subject) -> Result<Option<Subject>, Fault> {
-        let has = |f: &FailureRecord| f.labels.iter().any(|(k, v)| is_open(k, v));
-        if !subject.failure().is_some_and(has) {
-            return Ok(None);
-        }
-        self.with_key(|key| {
-            let mut fault = None;
-            let sealed = with_labels(subject, |name, value| {
-                if !is_open(name, value) {
-                    return Some(value.to_owned());
-                }
-                key.seal(name, value).map_err(|e| fault = Some(e)).ok()
-            });
-            fault.map_or(Ok(Some(sealed)), Err)
-        })
+    /// Reads the key, if there is one, so that one that is of no use is told at the start.
+    pub(crate) fn load(&self) -> Result<(), Fault> {
+        let bytes = read(&self.path, Trouble::lasting).map_err(Fault::Files)?;
+        *lock(&self.key) = bytes.map(Key::new).transpose()?;
+        Ok(())
     }
 
-    /// The subject with its labels as they were. Those that the key does not fit are left out.
-    pub(crate) fn open(&self, subject: &Subject) -> Option<Subject> {
-        let has = |f: &FailureRecord| f.labels.iter().any(|(k, v)| is_sealed(k, v));
-        if !subject.failure().is_some_and(has) {
-            return None;
+    /// The subject with its secret labels sealed; `None` if it has none.
+    pub(crate) fn seal(&self, subject: &Subject) -> Result<Option<Subject>, Fault> {
+        if !has_label(subject, is_open) {
+            return Ok(None);
         }
+        let mut held = lock(&self.key);
+        let key = match held.take() {
+            Some(key) => key,
+            None => self.find_or_make()?,
+        };
+        let key = held.insert(key);
+        with_labels(subject, |name, value| {
+            if is_open(name, value) {
+                key.seal(name, value).map(Some)
+            } else {
+                Ok(Some(value.to_owned()))
+            }
+        })
+        .map(Some)
+    }
+
+    /// The subject with its labels as they were; `None` if none is sealed. Makes no key. A label
+    /// that no key fits is left out if its name is that of a secret, else it stays as it is.
+    ///
+    /// Fails if there is a key that cannot be read: to be tried again.
+    pub(crate) fn open(&self, subject: &Subject) -> Result<Option<Subject>, Fault> {
+        if !has_label(subject, |_, v| v.starts_with(MARK)) {
+            return Ok(None);
+        }
+        let mut held = lock(&self.key);
+        let mut is_read = held.is_none();
+        if is_read {
+            *held = self.find()?;
+        }
+        // The one in the file, where it is not the one in use: it was put back since.
+        let mut other = None;
         let mut left_out = 0;
-        let opened = self.with_key(|key| {
-            Ok(with_labels(subject, |name, value| {
-                if !is_sealed(name, value) {
-                    return Some(value.to_owned());
-                }
-                let value = key.open(name, value);
-                left_out += usize::from(value.is_none());
-                value
-            }))
-        });
-        let opened = opened.unwrap_or_else(|_| {
-            with_labels(subject, |name, value| {
-                let is_sealed = is_sealed(name, value);
-                left_out += usize::from(is_sealed);
-                (!is_sealed).then(|| value.to_owned())
-            })
-        });
+        let opened = with_labels(subject, |name, value| {
+            if !value.starts_with(MARK) {
+                return Ok(Some(value.to_owned()));
+            }
+            let fits = |key: &Option<Key>| key.as_ref().and_then(|key| key.open(name, value));
+            if let Some(open) = fits(&held) {
+                return Ok(Some(open));
+            }
+            if !is_read {
+                other = self.find()?;
+                is_read = true;
+            }
+            let open = fits(&other);
+            if open.is_none() && names_secret(name) {
+                left_out += 1;
+                return Ok(None);
+            }
+            Ok(Some(open.unwrap_or_else(|| value.to_owned())))
+        })?;
         if left_out > 0 && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 file = %self.path.display(),
                 "labels that hold secrets cannot be read: the key that they were sealed with is gone, and their failures are told as if they had none"
             );
         }
-        Some(opened)
+        Ok(Some(opened))
     }
 
-    /// Puts the key back where it was, if it was needed so far.
+    /// Puts the key back where it was, if there was one.
     pub(crate) fn put_back(&self) -> Result<(), Fault> {
         match lock(&self.key).as_ref() {
-            Some(key) if !self.path.exists() => self.write(key).map(|_| ()),
+            Some(key) if !self.path.exists() => {
+                // The folder may be gone with it.
+                make_folder(&self.path)?;
+                write(key, &self.path).map(|_| ()).map_err(Fault::Files)
+            }
             _ => Ok(()),
         }
     }
 
-    /// Gives the outbox of another path the same key.
-    pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Fault> {
-        let (from, to) = (key_file(from), key_file(to));
-        match read(&from)? {
-            Some(bytes) => Self {
-                path: to,
-                key: Mutex::default(),
-                warned: AtomicBool::new(false),
-            }
-            .write(&Key::new(bytes)?)
-            .map(|_| ()),
+    /// Gives the key to a file that was saved of this outbox. The file may be another's by now.
+    pub(crate) fn save(&self, to: &Path) -> Result<(), Fault> {
+        let to = key_file(to);
+        // One that was saved before by a process of this number.
+        let _ = fs::remove_file(&to);
+        let held = lock(&self.key);
+        let filed = match held.as_ref() {
+            Some(_) => None,
+            None => self.find()?,
+        };
+        match held.as_ref().or(filed.as_ref()) {
+            Some(key) => write(key, &to).map(|_| ()).map_err(Fault::Files),
             None => Ok(()),
         }
     }
 
-    fn with_key<T>(&self, f: impl FnOnce(&Key) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut held = lock(&self.key);
-        if held.is_none() {
-            let known = read(&self.path)?.map(Key::new).transpose()?;
-            *held = Some(match known {
-                Some(key) => key,
-                None => {
-                    let new = Key::random()?;
-                    // Another process may have been faster: then its key is the one.
-                    match self.write(&new)? {
-                        true => new,
-                        false => Key::new(read(&self.path)?.ok_or_else(|| broken("its key"))?)?,
-                    }
-                }
-            });
-        }
-        match held.as_ref() {
-            Some(key) => f(key),
-            None => Err(broken("its key")),
-        }
+    /// The key in the file, if there is one. What is wrong with it fails the one who needs it.
+    fn find(&self) -> Result<Option<Key>, Fault> {
+        let bytes = read(&self.path, Trouble::passing).map_err(refused)?;
+        bytes.map(Key::new).transpose()
     }
 
-    /// Writes the key, whole and durably. False if there is one.
-    fn write(&self, key: &Key) -> Result<bool, Fault> {
-        let new = unfinished(&self.path);
-        let done = private(OpenOptions::new().write(true).create_new(true))
-            .open(&new)
-            .and_then(|mut file| file.write_all(&key.bytes))
-            .and_then(|()| put(&new, &self.path));
-        let _ = fs::remove_file(&new);
-        done.map_err(|e| Fault::Files(files(&self.path, "make the key of the outbox", &e)))
+    fn find_or_make(&self) -> Result<Key, Fault> {
+        if let Some(key) = self.find()? {
+            return Ok(key);
+        }
+        let new = Key::random()?;
+        // Another process may have been faster: then its key is the one.
+        if write(&new, &self.path).map_err(refused)? {
+            return Ok(new);
+        }
+        self.find()?.ok_or_else(|| broken("its key"))
     }
 }
 
-fn read(path: &Path) -> Result<Option<[u8; KEY]>, Fault> {
-    match fs::read(path) {
+/// Gives the outbox of another path the same key. Where that is, if it was made.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<Option<PathBuf>, Fault> {
+    let (from, to) = (key_file(from), key_file(to));
+    let another = || {
+        Trouble::lasting(format!(
+            "{} exists and is not the key of the outbox: remove it, or name another file to save the outbox in",
+            to.display()
+        ))
+    };
+    let key = read(&from, Trouble::lasting).map_err(Fault::Files)?;
+    let there = read(&to, |_| another()).map_err(Fault::Files)?;
+    match (key, there) {
+        (None, None) => Ok(None),
+        (Some(key), None) => match write(&Key::new(key)?, &to) {
+            Ok(true) => Ok(Some(to)),
+            Ok(false) => Err(Fault::Files(another())),
+            Err(trouble) => Err(Fault::Files(trouble)),
+        },
+        (key, there) if key == there => Ok(None),
+        _ => Err(Fault::Files(another())),
+    }
+}
+
+/// Reads a key, if there is one. `wrong` says what kind of trouble it is that it is none.
+fn read(path: &Path, wrong: impl FnOnce(String) -> Trouble) -> Result<Option<[u8; KEY]>, Trouble> {
+    let bytes = match fs::metadata(path) {
+        Ok(m) if m.is_file() && m.len() == KEY as u64 => fs::read(path),
+        Ok(_) => Ok(Vec::new()),
+        Err(e) => Err(e),
+    };
+    match bytes {
         Ok(bytes) => match <[u8; KEY]>::try_from(bytes) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(_) => {
-                let what = io::Error::other(
-                    "it is not the key of an outbox: put the right one back, or remove it to do without the labels that were sealed with it",
-                );
-                Err(Fault::Files(files(
-                    path,
-                    "read the key of the outbox",
-                    &what,
-                )))
-            }
+            Err(_) => Err(wrong(format!(
+                "{} is not the key of an outbox: put the right one back, or remove it to do without the labels that were sealed with it",
+                path.display()
+            ))),
         },
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Fault::Files(files(path, "read the key of the outbox", &e))),
+        Err(e) => Err(files(path, "read the key of the outbox", &e)),
     }
+}
+
+/// Writes a key, whole and durably. False if there is one.
+fn write(key: &Key, path: &Path) -> Result<bool, Trouble> {
+    let new = unfinished(path);
+    // One that an earlier process of this number left behind.
+    let _ = fs::remove_file(&new);
+    let done = private(OpenOptions::new().write(true).create_new(true))
+        .open(&new)
+        .and_then(|mut file| file.write_all(&key.bytes))
+        .and_then(|()| put(&new, path));
+    let _ = fs::remove_file(&new);
+    done.map_err(|e| files(path, "make the key of the outbox", &e))
+}
+
+fn has_label(subject: &Subject, is: impl Fn(&str, &str) -> bool) -> bool {
+    let labels = subject.failure().map(|f| &f.labels);
+    labels.is_some_and(|labels| labels.iter().any(|(k, v)| is(k, v)))
 }
 
 /// The subject with each label's value changed, or left out.
-fn with_labels(subject: &Subject, mut f: impl FnMut(&str, &str) -> Option<String>) -> Subject {
+fn with_labels(
+    subject: &Subject,
+    mut f: impl FnMut(&str, &str) -> Result<Option<String>, Fault>,
+) -> Result<Subject, Fault> {
     let mut change = |record: &FailureRecord| {
         let mut record = record.clone();
-        let labels = std::mem::take(&mut record.labels);
-        record.labels = labels
-            .into_iter()
-            .filter_map(|(k, v)| f(&k, &v).map(|v| (k, v)))
-            .collect();
-        record
+        for (k, v) in std::mem::take(&mut record.labels) {
+            if let Some(v) = f(&k, &v)? {
+                record.labels.insert(k, v);
+            }
+        }
+        Ok(record)
     };
-    match subject {
-        Subject::Failure(record) => Subject::Failure(Arc::new(change(record))),
+    Ok(match subject {
+        Subject::Failure(record) => Subject::Failure(Arc::new(change(record)?)),
         Subject::Digest(digest) => {
             let mut changed = Digest::clone(digest);
-            changed.example = change(&digest.example);
+            changed.example = change(&digest.example)?;
             Subject::Digest(Arc::new(changed))
         }
         other => other.clone(),
-    }
+    })
 }
 
 #[cfg(test)]

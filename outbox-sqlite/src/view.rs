@@ -11,6 +11,7 @@ use crate::{
     error::Fault,
     lease::read_state,
     row::{Fixed, ms, subject_checksum, time},
+    seal::Seals,
 };
 
 pub(crate) fn cursor(conn: &Connection, source: &str) -> Result<Option<serde_json::Value>, Fault> {
@@ -205,7 +206,11 @@ pub(crate) fn inspect(
     Ok(out)
 }
 
-pub(crate) fn story(conn: &Connection, id: &DeliveryId) -> Result<Option<Story>, Fault> {
+pub(crate) fn story(
+    conn: &Connection,
+    seals: &Seals,
+    id: &DeliveryId,
+) -> Result<Option<Story>, Fault> {
     let found = conn
         .prepare_cached(&format!("{} WHERE d.id = ?1", view("")))?
         .query_row([id.as_str()], |r| Ok(read_view(r)))
@@ -250,6 +255,7 @@ pub(crate) fn story(conn: &Connection, id: &DeliveryId) -> Result<Option<Story>,
         return Err(damaged());
     }
     let subject = Subject::from_json(&kind, &body).map_err(|_| damaged())?;
+    let subject = seals.open(&subject)?.unwrap_or(subject);
     let mut attempts = Vec::new();
     let mut all = conn.prepare_cached(
         "SELECT at, latency_ms, outcome, code, detail FROM attempts

@@ -14,7 +14,6 @@ use crate::{
     connection::{beside, connect, tidy_on_close},
     error::{Fault, Trouble, files},
     files::{Files, Names, copy_out, restore},
-    seal::Seals,
     shared::{Shared, lock},
     work::{Failed, Job, Memory, Ran, Work, guarded},
 };
@@ -237,12 +236,15 @@ impl Writer {
         let shown = path.display();
         match open.files.look() {
             Names::Same => return Ok(()),
-            Names::Removed => match restore(&open.conn, path).and_then(|is_back| {
-                self.shared.seals.put_back()?;
-                Ok(is_back)
-            }) {
+            // The key first: once the file is back, there is nothing left to do.
+            Names::Removed => match self
+                .shared
+                .seals
+                .put_back()
+                .and_then(|()| restore(&open.conn, path))
+            {
                 Ok(true) => tracing::warn!("the outbox {shown} was removed, and is put back"),
-                Ok(false) => return Err(replaced(&open.conn, path)),
+                Ok(false) => return Err(replaced(&open.conn, &self.shared)),
                 Err(fault) => {
                     let t = fault.trouble(path);
                     if t.is_final {
@@ -254,7 +256,7 @@ impl Writer {
                     .because(t.error().report()));
                 }
             },
-            Names::Replaced => return Err(replaced(&open.conn, path)),
+            Names::Replaced => return Err(replaced(&open.conn, &self.shared)),
             Names::LogGone => {
                 checkpoint(&open.conn, path)?;
                 tracing::warn!("the log of the outbox {shown} was removed; nothing is lost");
@@ -309,12 +311,15 @@ fn statement(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// Saves what is kept, since the name stands for something else.
-fn replaced(conn: &Connection, path: &Path) -> Trouble {
+fn replaced(conn: &Connection, shared: &Shared) -> Trouble {
+    let path = &shared.path;
     let copy = beside(path, &format!(".saved-{}", std::process::id()));
     let saved = match copy_out(conn, &copy) {
         Ok(()) => {
-            // Without its key it holds all but secret labels.
-            let _ = Seals::copy(path, &copy);
+            if let Err(fault) = shared.seals.save(&copy) {
+                // Without its key it holds all but secret labels.
+                tracing::warn!(error = %fault.error(path).report(), "the key of the outbox was not saved");
+            }
             // What is left of the log must not be taken for that of the one put in place. If
             // it cannot be emptied, the next start finds that it does not fit.
             let _ = checkpoint(conn, path);

@@ -41,10 +41,12 @@ fn links() -> Links {
 }
 
 fn named(f: &FailureRecord) -> Named {
+    let mut cuts = Cuts::default();
     Named {
-        release: release::of_image(&f.image),
-        environment: release::environment("production"),
+        release: release::of_image(&f.image, &mut cuts),
+        environment: release::environment("production", &mut cuts),
         fingerprint: vec![one_line(&f.framework), one_line(&f.name)],
+        cuts,
     }
 }
 
@@ -303,7 +305,45 @@ fn what_is_too_long_is_cut_with_a_mark_and_told() {
     assert!(text.ends_with("n… died with status TASK_FAILED"));
     assert_eq!(event.server_name, format!("{}…", "h".repeat(63)));
     assert!(event.extra["labels.long"].ends_with("é…"));
-    insta::assert_snapshot!(warning.unwrap().to_string(), @"cut to sentry's limits: message, server_name, task, labels.long; 25 labels left out for their number");
+    insta::assert_snapshot!(warning.unwrap().to_string(), @"the event was made to fit sentry's limits; cut: message, server_name, task, labels.long; left out: 25 of the labels");
+}
+
+#[test]
+fn lists_and_names_that_are_too_long_are_told_too() {
+    let mut f = failure();
+    f.image = format!("web:{}", "t".repeat(300));
+    f.owners = vec!["o".repeat(101); NAMES + 2];
+    f.labels.insert("k".repeat(LABEL + 1), "x".to_owned());
+    let (event, warning) = make(&Report::failure(f.clone()), named(&f), &[]);
+    assert_eq!(event.release.as_ref().map(String::len), Some(200));
+    let owners = event.contexts["task"]["owners"].as_array().unwrap();
+    assert_eq!(owners.len(), NAMES);
+    assert!(owners[0].as_str().unwrap().ends_with("o…"));
+    let told = warning.unwrap().to_string();
+    let label = format!("labels.{}…", "k".repeat(52));
+    assert_eq!(
+        told,
+        format!(
+            "the event was made to fit sentry's limits; cut: release, task.owners, {label}; left out: 2 of the owners"
+        )
+    );
+
+    let mut d = Digest::new("1", "web failed", 17, failure());
+    d.hosts = vec![("h".repeat(101), 1); NAMES + 1];
+    d.host_count = 30;
+    let report = Report::new(Subject::Digest(Arc::new(d)));
+    let (event, warning) = make(&report, Named::default(), &[]);
+    assert_eq!(
+        event.contexts["digest"]["hosts"].as_array().unwrap().len(),
+        NAMES
+    );
+    insta::assert_snapshot!(warning.unwrap().to_string(), @"the event was made to fit sentry's limits; cut: digest.hosts; left out: 20 of the agents");
+
+    let n = Arc::new(Notice::new("d".repeat(201), "it answers 404", now()));
+    let report = Report::new(Subject::Notice(n));
+    let (event, warning) = make(&report, Named::default(), &[]);
+    assert_eq!(event.fingerprint[2], format!("{}…", "d".repeat(199)));
+    insta::assert_snapshot!(warning.unwrap().to_string(), @"the event was made to fit sentry's limits; cut: fingerprint");
 }
 
 #[test]
@@ -489,10 +529,13 @@ proptest! {
         log in text(),
         kind in 0..40,
     ) {
+        let mut cuts = Cuts::default();
         let named = Named {
-            release: release::release(&log).or_else(|| release::of_image(&f.image)),
-            environment: release::environment(&environment),
+            release: release::release(&log, &mut cuts)
+                .or_else(|| release::of_image(&f.image, &mut cuts)),
+            environment: release::environment(&environment, &mut cuts),
             fingerprint: vec!["x".to_owned()],
+            cuts,
         };
         let notice = Notice::new(&*f.name, &*f.id, f.finished);
         let subject = match kind % 4 {

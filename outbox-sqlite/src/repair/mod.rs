@@ -18,7 +18,7 @@ use crate::{
     connection::{build, locate, put, unfinished},
     error::{Fault, Trouble, files},
     lock::WatcherLock,
-    seal::Seals,
+    seal,
 };
 
 /// What was saved.
@@ -62,7 +62,7 @@ impl Repaired {
 ///
 /// # Errors
 /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if there is no such file, if nothing of an outbox is in it, if a watcher
-/// uses it, or if the new file exists;
+/// uses it, if its key is none, or if the new file or another key beside that exists;
 /// [`ErrorKind::Io`](notifier_core::ErrorKind::Io) if one cannot be read or the other not be written.
 pub fn repair(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Repaired> {
     let (from, to) = (from.as_ref(), to.as_ref());
@@ -77,17 +77,21 @@ fn salvage(from: &Path, to: &Path) -> Result<Repaired, Fault> {
     }
     let pages =
         Pages::open(&from).map_err(|e| Fault::Files(files(&from, "read the outbox", &e)))?;
+    // Before the file: without it, some of what is in there is of no use.
+    let key = seal::copy(&from, to)?;
     let new = unfinished(to);
     let done = build(&new, to, |conn| fill(&pages, conn)).and_then(|repaired| {
         let put = put(&new, to).map_err(|e| Fault::Files(files(to, "make the outbox", &e)))?;
         if !put {
             return Err(exists(to));
         }
-        Seals::copy(&from, to)?;
         Ok(repaired)
     });
     // It has the right name by now, or is of no use.
     let _ = std::fs::remove_file(&new);
+    if let (Err(_), Some(key)) = (&done, &key) {
+        let _ = std::fs::remove_file(key);
+    }
     done
 }
 

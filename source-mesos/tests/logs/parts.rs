@@ -98,3 +98,25 @@ async fn without_pages_the_end_is_that_of_the_whole() {
         assert!(bytes == log[130_000..]);
     }
 }
+
+/// One that hangs is asked once: the next report does not wait for it.
+#[tokio::test]
+async fn an_agent_that_hangs_is_left_alone() {
+    let cluster = FakeCluster::start().await.unwrap();
+    let task = cluster.launch(TaskSpec::new("t.1"));
+    cluster.fail(&task, Death::failed());
+    let (watch, failure) = failed(&cluster).await;
+    let logs = watch.locator.locate(&failure).await.unwrap();
+    cluster.agent(0).hang();
+    let reads = || {
+        cluster
+            .agent(0)
+            .count_requests(|r| r.path().starts_with("/files/read"))
+    };
+    for part in [LogPart::Last(100), LogPart::Last(100), LogPart::Whole] {
+        let opened = watch.locator.open(&failure, &logs[0], part).await;
+        let e = opened.unwrap_err();
+        assert!(e.to_string().contains("does not answer"), "{e}");
+        assert_eq!(reads(), 1);
+    }
+}

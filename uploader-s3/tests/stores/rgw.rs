@@ -16,8 +16,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};
 use notifier_core::{Clock as _, SystemClock};
 use notifier_http::HttpClient;
+use notifier_testkit::peer::{ran, skipped};
 use sha1::Sha1;
 use tempfile::TempDir;
+
+/// Its name in what a run of the tests says.
+const NAME: &str = "Ceph's gateway";
 
 /// What Debian's packages radosgw, ceph-mon and ceph-osd bring.
 const PROGRAMS: &[&str] = &[
@@ -29,16 +33,14 @@ const PROGRAMS: &[&str] = &[
     "radosgw-admin",
 ];
 
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
 fn are_here() -> bool {
     let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"];
     let is_here = |p: &&&str| folders.iter().any(|f| Path::new(f).join(p).exists());
     match PROGRAMS.iter().find(|p| !is_here(p)) {
         None => true,
         Some(missing) => {
-            println!(
-                "SKIPPED ceph gateway: {missing} is not installed (Debian: radosgw, ceph-mon, ceph-osd)"
-            );
+            let why = "is not installed (Debian: radosgw, ceph-mon, ceph-osd)";
+            skipped(NAME, &format!("{missing} {why}"));
             false
         }
     }
@@ -259,4 +261,5 @@ async fn holds_with_ceph() {
         has_buckets: true,
     };
     holds(&cluster.url(), peer).await;
+    ran(NAME);
 }

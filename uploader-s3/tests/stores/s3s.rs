@@ -1,32 +1,20 @@
 //! Against `s3s-fs`, a store that checks both versions of signatures and is not ours.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
+
+use notifier_testkit::peer::{path, ran};
 
 use crate::{
     common::{ACCESS_KEY, SECRET_KEY},
     peer::{Peer, Program, free_port, holds, wait_for_port},
 };
 
-#[expect(clippy::print_stdout, reason = "a skipped test is said aloud")]
-fn program() -> Option<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how the test run says where it is"
-    )]
-    let path = std::env::var_os("NOTIFIER_TEST_S3S_FS").map(PathBuf::from);
-    let path = path.filter(|p| p.exists());
-    if path.is_none() {
-        println!("SKIPPED s3s-fs: NOTIFIER_TEST_S3S_FS does not name it");
-    }
-    path
-}
+/// Its name in what a run of the tests says.
+const NAME: &str = "s3s-fs";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn holds_with_s3s() {
-    let Some(program) = program() else {
+    let Some(program) = path(NAME, "NOTIFIER_TEST_S3S_FS") else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -49,4 +37,5 @@ async fn holds_with_s3s() {
         has_buckets: false,
     };
     holds(&format!("http://127.0.0.1:{port}"), peer).await;
+    ran(NAME);
 }
