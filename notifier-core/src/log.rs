@@ -121,7 +121,8 @@ pub trait LogLocator: fmt::Debug + Send + Sync + 'static {
     /// A retryable error is tried again within the engine's time bound.
     async fn locate(&self, failure: &FailureRecord) -> Result<Vec<LogStream>>;
 
-    /// Reads one log or its end, in pieces.
+    /// Reads one log or its end, in pieces. Before the first piece it bounds by itself how long a
+    /// host may take to answer; it may wait for its turn.
     ///
     /// # Errors
     /// If it cannot be read. An answer that is not the log (an error page) is an error, and so is,

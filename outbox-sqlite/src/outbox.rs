@@ -56,7 +56,7 @@ impl SqliteOutbox {
     /// Opens an outbox; makes it if there is none. Its folder must be there.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if the file is no outbox, is of a newer version or is damaged, or if its key is none;
+    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if the file is no outbox, is of a newer version or is damaged, or if its key file holds no key;
     /// [`ErrorKind::Io`](notifier_core::ErrorKind::Io) if it cannot be used now.
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self> {
         Self::start(path.as_ref(), options, true)

@@ -316,7 +316,7 @@ fn with_labels(
     subject: &Subject,
     mut f: impl FnMut(&str, &str) -> Result<Option<String>, Fault>,
 ) -> Result<Subject, Fault> {
-    let mut change = |record: &FailureRecord| {
+    let mut change = |record: &FailureRecord| -> Result<FailureRecord, Fault> {
         let mut record = record.clone();
         for (k, v) in std::mem::take(&mut record.labels) {
             if let Some(v) = f(&k, &v)? {
@@ -350,6 +350,12 @@ mod tests {
         Subject::Failure(Arc::new(f))
     }
 
+    const HOOK: &str = "complainer_slack_hook_url";
+
+    fn opened(seals: &Seals, sealed: &Subject) -> Subject {
+        seals.open(sealed).unwrap().unwrap()
+    }
+
     fn label<'a>(subject: &'a Subject, key: &str) -> Option<&'a str> {
         subject.failure()?.labels.get(key).map(String::as_str)
     }
@@ -368,15 +374,35 @@ mod tests {
         assert!(!text.contains("s3cret") && text.contains("core"), "{text}");
         // Once more, as when a digest is made of it: it stays as it is.
         assert!(Seals::of(&path).seal(&sealed).unwrap().is_none());
-        assert_eq!(Seals::of(&path).open(&sealed), Some(plain));
+        assert_eq!(opened(&Seals::of(&path), &sealed), plain);
         // Twice the same is sealed in two ways.
-        let again = Seals::of(&path).seal(&Seals::of(&path).open(&sealed).unwrap());
-        assert_ne!(again.unwrap().unwrap(), sealed);
+        let again = Seals::of(&path).seal(&plain).unwrap().unwrap();
+        assert_ne!(again, sealed);
         // One's value does not fit another's name.
         let value = label(&sealed, "complainer_sentry_dsn").unwrap();
         let moved = subject(&[("complainer_slack_hook_url", value)]);
-        let opened = Seals::of(&path).open(&moved).unwrap();
+        let opened = opened(&Seals::of(&path), &moved);
         assert_eq!(label(&opened, "complainer_slack_hook_url"), None);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_sealed_whatever_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        let plain = subject(&[
+            ("DB_URL2", "postgres://u:pl4inpassw0rd@h/db"),
+            ("home", "https://a.example/x"),
+            ("note", "sealed:1:no"),
+        ]);
+        let sealed = Seals::of(&path).seal(&plain).unwrap().unwrap();
+        let text = sealed.to_json().unwrap();
+        assert!(!text.contains("pl4inpassw0rd"), "{text}");
+        assert_eq!(label(&sealed, "home"), Some("https://a.example/x"));
+        assert_eq!(label(&sealed, "note"), Some("sealed:1:no"));
+        assert_eq!(opened(&Seals::of(&path), &sealed), plain);
+        // Nobody can tell it from a text that looks like one.
+        fs::remove_file(key_file(&path)).unwrap();
+        assert_eq!(opened(&Seals::of(&path), &sealed), sealed);
     }
 
     #[test]
@@ -385,32 +411,112 @@ mod tests {
         let path = folder.path().join("outbox.db");
         let plain = subject(&[("team", "core"), ("note", "sealed:1:no")]);
         assert!(Seals::of(&path).seal(&plain).unwrap().is_none());
-        assert!(Seals::of(&path).open(&plain).is_none());
+        assert_eq!(opened(&Seals::of(&path), &plain), plain);
+        let none = subject(&[("team", "core")]);
+        assert!(Seals::of(&path).open(&none).unwrap().is_none());
         assert!(!key_file(&path).exists());
     }
 
     #[test]
-    fn without_its_key_a_label_is_left_out() {
+    fn without_its_key_a_label_is_left_out_until_it_is_put_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        let plain = subject(&[
-            ("complainer_slack_hook_url", "https://h/1"),
-            ("team", "core"),
-        ]);
+        let plain = subject(&[(HOOK, "https://h/1"), ("team", "core")]);
         let seals = Seals::of(&path);
         let sealed = seals.seal(&plain).unwrap().unwrap();
+        let kept = fs::read(key_file(&path)).unwrap();
         fs::remove_file(key_file(&path)).unwrap();
-        let opened = Seals::of(&path).open(&sealed).unwrap();
-        assert_eq!(label(&opened, "complainer_slack_hook_url"), None);
-        assert_eq!(label(&opened, "team"), Some("core"));
-        fs::write(key_file(&path), "short").unwrap();
-        let opened = Seals::of(&path).open(&sealed).unwrap();
-        assert_eq!(label(&opened, "complainer_slack_hook_url"), None);
-        assert!(Seals::of(&path).seal(&plain).is_err());
-        // Who had it puts it back.
+        // Who has it needs no file.
+        assert_eq!(opened(&seals, &sealed), plain);
+        let other = Seals::of(&path);
+        for _ in 0..2 {
+            let opened = opened(&other, &sealed);
+            assert_eq!(label(&opened, HOOK), None);
+            assert_eq!(label(&opened, "team"), Some("core"));
+        }
+        // To look makes none.
+        assert!(!key_file(&path).exists());
+        fs::write(key_file(&path), &kept).unwrap();
+        assert_eq!(opened(&other, &sealed), plain);
+
+        // Also where another was made meanwhile.
         fs::remove_file(key_file(&path)).unwrap();
+        let other = Seals::of(&path);
+        let since = other.seal(&plain).unwrap().unwrap();
+        assert_eq!(label(&opened(&other, &sealed), HOOK), None);
+        fs::write(key_file(&path), &kept).unwrap();
+        assert_eq!(opened(&other, &sealed), plain);
+        assert_eq!(opened(&other, &since), plain);
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_and_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        let plain = subject(&[(HOOK, "https://h/1")]);
+        let sealed = Seals::of(&path).seal(&plain).unwrap().unwrap();
+        let kept = fs::read(key_file(&path)).unwrap();
+        let seals = Seals::of(&path);
+        for wrong in [&b""[..], b"short", &[7; KEY + 1]] {
+            fs::write(key_file(&path), wrong).unwrap();
+            for fault in [
+                seals.open(&sealed).unwrap_err(),
+                seals.seal(&plain).unwrap_err(),
+            ] {
+                // Only who needs it fails.
+                let Fault::Refused(e) = fault else {
+                    panic!("{fault:?}")
+                };
+                assert!(e.is_retryable(), "{e:?}");
+                assert!(e.to_string().contains("put the right one back"), "{e}");
+            }
+            assert!(matches!(seals.load(), Err(Fault::Files(t)) if t.is_final));
+            assert_eq!(fs::read(key_file(&path)).unwrap(), wrong);
+        }
+        fs::write(key_file(&path), kept).unwrap();
+        assert_eq!(opened(&seals, &sealed), plain);
+    }
+
+    #[test]
+    fn who_has_the_key_puts_it_back_and_saves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state").join("outbox.db");
+        fs::create_dir(folder.path().join("state")).unwrap();
+        let plain = subject(&[(HOOK, "https://h/1")]);
+        let sealed = Seals::of(&path).seal(&plain).unwrap().unwrap();
+        let seals = Seals::of(&path);
+        seals.load().unwrap();
+        fs::remove_dir_all(folder.path().join("state")).unwrap();
         seals.put_back().unwrap();
-        assert_eq!(Seals::of(&path).open(&sealed), Some(plain));
+        assert_eq!(opened(&Seals::of(&path), &sealed), plain);
+
+        // Not the one that came with the file in its place.
+        fs::write(key_file(&path), [7; KEY]).unwrap();
+        let saved = folder.path().join("saved.db");
+        for _ in 0..2 {
+            seals.save(&saved).unwrap();
+            assert_eq!(opened(&Seals::of(&saved), &sealed), plain);
+            fs::write(key_file(&saved), [8; KEY]).unwrap();
+        }
+        // Who has none takes the one that is there.
+        Seals::of(&path).save(&saved).unwrap();
+        assert_eq!(fs::read(key_file(&saved)).unwrap(), [7; KEY]);
+    }
+
+    #[test]
+    fn what_an_ended_process_left_is_not_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        let key = Key::random().unwrap();
+        // Some names that the next ones may have.
+        let name = unfinished(&key_file(&path));
+        let name = name.to_str().unwrap();
+        let (stem, n) = name.rsplit_once('-').unwrap();
+        for n in (n.parse::<u64>().unwrap()..).take(50) {
+            fs::write(format!("{stem}-{n}"), "left").unwrap();
+        }
+        assert!(write(&key, &key_file(&path)).unwrap());
+        assert_eq!(fs::read(key_file(&path)).unwrap(), key.bytes);
     }
 
     #[cfg(unix)]

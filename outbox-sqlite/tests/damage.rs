@@ -2,7 +2,12 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use common::*;
 use notifier_core::{
@@ -108,6 +113,69 @@ async fn a_sound_file_is_saved_as_it_is() {
         SqliteOutbox::open(&to, SqliteOptions::default()).unwrap(),
     );
     assert_eq!(old.stats().await.unwrap(), new.stats().await.unwrap());
+}
+
+fn key(path: &Path) -> PathBuf {
+    format!("{}.key", path.display()).into()
+}
+
+#[tokio::test]
+async fn what_is_saved_can_read_its_secret_labels() {
+    let place = Place::new();
+    let secret = labelled(1, "ops", "api_token", "s3cret");
+    let o = place.open();
+    o.enqueue(batch(0, [secret.clone()])).await.unwrap();
+    drop(o);
+    let to = place.dir.path().join("new.sqlite");
+    // Another's key is in the way.
+    for there in [&b"short"[..], &[7; 32]] {
+        fs::write(key(&to), there).unwrap();
+        let e = repair(&place.path, &to).unwrap_err();
+        let words = "exists and is not the key of the outbox: remove it, or name another file to save the outbox in";
+        assert_eq!(e.to_string(), format!("{} {words}", key(&to).display()));
+        assert_eq!(e.kind(), ErrorKind::Config);
+        assert_eq!(fs::read(key(&to)).unwrap(), there);
+        assert!(!to.exists());
+    }
+    fs::remove_file(key(&to)).unwrap();
+    // The own one is none.
+    let kept = fs::read(key(&place.path)).unwrap();
+    fs::write(key(&place.path), "short").unwrap();
+    let e = repair(&place.path, &to).unwrap_err();
+    assert!(e.to_string().contains("put the right one back"), "{e}");
+    assert!(!to.exists() && !key(&to).exists());
+    fs::write(key(&place.path), &kept).unwrap();
+
+    assert_eq!(repair(&place.path, &to).unwrap().lost(), 0);
+    let new = SqliteOutbox::open(&to, SqliteOptions::default()).unwrap();
+    let story = new.story(&id_of(&secret)).await.unwrap().unwrap();
+    assert_eq!(story.subject, secret.subject);
+    drop(new);
+
+    // It is there already, as after a repair that was cut short.
+    fs::remove_file(&to).unwrap();
+    repair(&place.path, &to).unwrap();
+    // Without one, one that is there would be another's.
+    fs::remove_file(&to).unwrap();
+    fs::remove_file(key(&place.path)).unwrap();
+    let e = repair(&place.path, &to).unwrap_err();
+    assert!(e.to_string().contains("exists and is not the key"), "{e}");
+    fs::remove_file(key(&to)).unwrap();
+    repair(&place.path, &to).unwrap();
+    assert!(!key(&to).exists());
+}
+
+#[tokio::test]
+async fn a_repair_that_fails_leaves_no_key() {
+    let place = Place::new();
+    let secret = labelled(1, "ops", "api_token", "s3cret");
+    place.open().enqueue(batch(0, [secret])).await.unwrap();
+    let length = usize::try_from(fs::metadata(&place.path).unwrap().len()).unwrap();
+    fs::write(&place.path, vec![0x5a; length]).unwrap();
+    let to = place.dir.path().join("new.sqlite");
+    repair(&place.path, &to).unwrap_err();
+    assert!(!to.exists() && !key(&to).exists());
+    assert!(key(&place.path).exists());
 }
 
 #[tokio::test]

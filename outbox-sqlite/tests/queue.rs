@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::*;
 use notifier_core::{
-    DeliveryFilter, DeliveryState, DestinationState, ErrorKind, FoldRequest, Grouping,
-    LeaseRequest, Notice, Outbox, Outcome, Silence, Subject, Verdict, policy::Rate,
+    DeliveryFilter, DeliveryState, DestinationState, Engine, ErrorKind, FailureRecord, FoldRequest,
+    Grouping, LeaseRequest, NewReport, Notice, Outbox, Outcome, Silence, Subject, Verdict,
+    engine::GroupBy, policy::Rate, redact::Redactor,
 };
 use outbox_sqlite::{SqliteOptions, SqliteOutbox};
 
@@ -510,4 +511,39 @@ async fn others_see_changes() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(o.stats().await.unwrap().pending, n);
+}
+
+#[tokio::test]
+async fn who_looks_sees_what_a_watcher_has_seen() {
+    let place = Place::new();
+    let mut f = record(1).with_label("DB_PASSWORD", "s3cretvalue1");
+    f.name = "web uses s3cretvalue1".to_owned();
+    let r = NewReport::failure(f.clone(), report(1, "ops").deliveries);
+    place.open().enqueue(batch(0, [r.clone()])).await.unwrap();
+    let stored: String = place
+        .sql()
+        .query_one("SELECT body FROM subjects", [], |r| r.get(0))
+        .unwrap();
+    assert!(stored.contains("\"DB_PASSWORD\":\"sealed:1:"), "{stored}");
+
+    let look = || SqliteOutbox::open_existing(&place.path, SqliteOptions::default()).unwrap();
+    let story = look().story(&id_of(&r)).await.unwrap().unwrap();
+    assert_eq!(story.subject, r.subject);
+    // So it is masked, and alike, as the watcher has it.
+    let masked = Redactor::new(story.subject.failure().unwrap().secret_labels());
+    assert_eq!(masked.redact(&f.name), "web uses ***");
+    let alike = |f: &FailureRecord| {
+        let engine = Engine::builder("w")
+            .group(GroupBy::new(GroupBy::DEFAULT, Duration::from_secs(60)).unwrap());
+        engine.build().unwrap().explain(f).fingerprint.unwrap()
+    };
+    assert_eq!(alike(story.subject.failure().unwrap()), alike(&f));
+
+    // Without the key it is left out, and none is made.
+    let key = format!("{}.key", place.path.display());
+    std::fs::remove_file(&key).unwrap();
+    let story = look().story(&id_of(&r)).await.unwrap().unwrap();
+    assert_eq!(label(&story.subject, "DB_PASSWORD"), None);
+    assert_eq!(label(&story.subject, "team"), Some("core"));
+    assert!(!std::path::Path::new(&key).exists());
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::*;
-use notifier_core::{DeliveryState, ErrorKind, Outbox, Verdict};
+use notifier_core::{DeliveryState, ErrorKind, NewReport, Outbox, Verdict};
 use outbox_sqlite::{SqliteOptions, SqliteOutbox, check};
 
 fn beside(place: &Place, suffix: &str) -> PathBuf {
@@ -256,6 +256,157 @@ async fn a_file_that_is_replaced_ends_it_and_what_was_kept_is_saved() {
     assert!(e.to_string().contains(&saved.display().to_string()), "{e}");
     let kept = SqliteOutbox::open_existing(&saved, SqliteOptions::default()).unwrap();
     assert!(state(&kept, &id_of(&report(1, "ops"))).await.is_some());
+}
+
+/// A secret label and its value.
+const SECRET: (&str, &str) = ("complainer_slack_hook_url", "https://h.example/s3cret");
+
+fn secret(n: u64) -> NewReport {
+    labelled(n, "ops", SECRET.0, SECRET.1)
+}
+
+async fn hook(o: &SqliteOutbox) -> Option<String> {
+    let leases = lease(o, "ops", 1, 1).await;
+    o.release(&leases[0]).await.unwrap();
+    label(&leases[0].subject, SECRET.0).map(str::to_owned)
+}
+
+#[tokio::test]
+async fn what_is_saved_of_a_replaced_file_has_its_own_key() {
+    let place = Place::new();
+    place.open().enqueue(batch(0, [secret(1)])).await.unwrap();
+    let o = place.open();
+    let new = place.dir.path().join("other.sqlite");
+    let other = SqliteOutbox::open(&new, SqliteOptions::default()).unwrap();
+    other.enqueue(batch(0, [secret(1)])).await.unwrap();
+    drop(other);
+    let new_key = format!("{}.key", new.display());
+    fs::rename(new_key, beside(&place, ".key")).unwrap();
+    fs::rename(&new, &place.path).unwrap();
+    let e = o.enqueue(batch(0, [report(2, "ops")])).await.unwrap_err();
+    assert!(e.to_string().contains("was replaced"), "{e}");
+    let saved = beside(&place, &format!(".saved-{}", std::process::id()));
+    let kept = SqliteOutbox::open(&saved, SqliteOptions::default()).unwrap();
+    settle_logs(&kept, 1).await;
+    assert_eq!(hook(&kept).await.as_deref(), Some(SECRET.1));
+}
+
+#[tokio::test]
+async fn a_file_that_is_removed_with_its_key_is_put_back_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("state");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("o.sqlite");
+    let open = || SqliteOutbox::open(&path, SqliteOptions::default()).unwrap();
+    open().enqueue(batch(0, [secret(1)])).await.unwrap();
+    // The key was not needed since.
+    let o = open();
+    fs::remove_dir_all(&folder).unwrap();
+    o.enqueue(batch(0, [report(2, "dev")])).await.unwrap();
+    drop(o);
+    let o = open();
+    settle_logs(&o, 1).await;
+    assert_eq!(hook(&o).await.as_deref(), Some(SECRET.1));
+}
+
+#[tokio::test]
+async fn a_key_of_no_use_is_told_at_the_start() {
+    let place = Place::new();
+    place.open().enqueue(batch(0, [secret(1)])).await.unwrap();
+    let key = beside(&place, ".key");
+    let kept = fs::read(&key).unwrap();
+    let before = fs::read(&place.path).unwrap();
+    fs::write(&key, "short").unwrap();
+    let e = SqliteOutbox::open(&place.path, SqliteOptions::default()).unwrap_err();
+    assert_eq!((e.kind(), e.is_retryable()), (ErrorKind::Config, false));
+    let words = "is not the key of an outbox: put the right one back, or remove it to do without the labels that were sealed with it";
+    assert_eq!(e.to_string(), format!("{} {words}", key.display()));
+    assert_eq!(fs::read(&key).unwrap(), b"short");
+    assert_eq!(fs::read(&place.path).unwrap(), before);
+    // Who only looks needs none.
+    let o = SqliteOutbox::open_existing(&place.path, SqliteOptions::default()).unwrap();
+    assert_eq!(o.stats().await.unwrap().pending, 1);
+    drop(o);
+    fs::write(&key, kept).unwrap();
+    let o = place.open();
+    settle_logs(&o, 1).await;
+    assert_eq!(hook(&o).await.as_deref(), Some(SECRET.1));
+}
+
+#[test]
+fn a_key_that_may_not_be_read_is_told_and_passes() {
+    let place = Place::new();
+    let dir = place.dir.path().to_owned();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+    as_nobody(move || {
+        let key = beside(&place, ".key");
+        let away = place.dir.path().join("away");
+        let mode = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let o = place.open();
+            o.enqueue(batch(0, [secret(1)])).await.unwrap();
+            settle_logs(&o, 1).await;
+            o.enqueue(batch(0, [secret(4)])).await.unwrap();
+            drop(o);
+            mode(0o000);
+            let told = |e: notifier_core::Error| {
+                assert!(e.is_retryable() && e.kind() == ErrorKind::Io, "{e:?}");
+                let words = "look at the permissions of the file and of its folder";
+                let text = format!(
+                    "cannot read the key of the outbox {}: {words}",
+                    key.display()
+                );
+                assert_eq!(e.to_string(), text);
+            };
+            told(SqliteOutbox::open(&place.path, SqliteOptions::default()).unwrap_err());
+            // It goes bad while the watcher runs, which has not read it.
+            fs::rename(&key, &away).unwrap();
+            let o = place.open();
+            fs::rename(&away, &key).unwrap();
+            let request = notifier_core::LeaseRequest::new(1, at(1), at(60));
+            told(o.lease(&to("ops"), request).await.unwrap_err());
+            told(o.story(&id_of(&secret(1))).await.unwrap_err());
+            told(o.enqueue(batch(0, [secret(2)])).await.unwrap_err());
+            o.enqueue(batch(0, [report(3, "dev")])).await.unwrap();
+            told(o.lease_logs(request).await.unwrap_err());
+            mode(0o600);
+            assert_eq!(hook(&o).await.as_deref(), Some(SECRET.1));
+            assert_eq!(settle_logs(&o, 1).await, 2);
+            assert_eq!(o.enqueue(batch(0, [secret(2)])).await.unwrap().new, 1);
+        });
+    });
+}
+
+#[tokio::test]
+async fn a_label_that_cannot_be_sealed_fails_its_own_call_alone() {
+    let place = Place::new();
+    let o = place.open();
+    fs::write(beside(&place, ".key"), "short").unwrap();
+    // What comes while the file is locked goes into one commit.
+    let sql = place.sql();
+    sql.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let unlock = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        sql.execute_batch("ROLLBACK").unwrap();
+    });
+    let calls = (0..9).map(|n| {
+        let r = if n == 5 { secret(n) } else { report(n, "ops") };
+        o.enqueue(batch(0, [r]))
+    });
+    let all = futures_util::future::join_all(calls).await;
+    unlock.join().unwrap();
+    for (n, done) in all.into_iter().enumerate() {
+        match done {
+            Ok(done) => assert!(n != 5 && done.new == 1, "{n}"),
+            Err(e) => assert!(n == 5 && e.is_retryable(), "{n}: {e:?}"),
+        }
+    }
+    fs::remove_file(beside(&place, ".key")).unwrap();
+    assert_eq!(o.enqueue(batch(0, [secret(5)])).await.unwrap().new, 1);
+    assert_eq!(o.stats().await.unwrap().pending, 9);
 }
 
 #[tokio::test]

@@ -186,10 +186,8 @@ struct Content<'a> {
 #[async_trait]
 impl LogContent for Content<'_> {
     async fn open(&self, part: LogPart) -> Result<OpenLog> {
-        *lock(&self.waits) = Some(Instant::now());
-        let opened = open(self.locator, self.failure, self.stream, part).await;
-        *lock(&self.waits) = None;
-        let mut log = opened?;
+        // It may have to wait for its turn, and has a bound of its own.
+        let mut log = open(self.locator, self.failure, self.stream, part).await?;
         let waits = Arc::clone(&self.waits);
         log.bytes = poll_fn(move |cx| {
             let polled = log.bytes.poll_next_unpin(cx);

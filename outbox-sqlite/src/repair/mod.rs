@@ -62,7 +62,7 @@ impl Repaired {
 ///
 /// # Errors
 /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) if there is no such file, if nothing of an outbox is in it, if a watcher
-/// uses it, if its key is none, or if the new file or another key beside that exists;
+/// uses it, if its key file holds no key, or if the new file, or another key beside that, exists;
 /// [`ErrorKind::Io`](notifier_core::ErrorKind::Io) if one cannot be read or the other not be written.
 pub fn repair(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Repaired> {
     let (from, to) = (from.as_ref(), to.as_ref());

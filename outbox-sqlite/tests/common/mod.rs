@@ -69,6 +69,19 @@ pub(crate) fn report(n: u64, destination: &str) -> NewReport {
     NewReport::failure(record, vec![delivery])
 }
 
+/// As [`report`], with this label.
+pub(crate) fn labelled(n: u64, destination: &str, key: &str, value: &str) -> NewReport {
+    NewReport::failure(
+        record(n).with_label(key, value),
+        report(n, destination).deliveries,
+    )
+}
+
+/// A label of a failure.
+pub(crate) fn label<'a>(subject: &'a Subject, key: &str) -> Option<&'a str> {
+    subject.failure()?.labels.get(key).map(String::as_str)
+}
+
 pub(crate) fn id_of(r: &NewReport) -> DeliveryId {
     r.deliveries[0].id.clone()
 }

@@ -135,6 +135,7 @@ async fn what_must_be_set_is_asked_for() {
     let mut watcher = crate::support::Watcher::start(&[], &[]);
     let ended = watcher.end(std::time::Duration::from_secs(20)).await;
     assert!(!ended.status.success());
+    assert_eq!(ended.stdout, "");
     for flag in ["-masters", "-uploader", "-reporters"] {
         assert!(ended.stderr.contains(flag), "{}", ended.stderr);
     }
