@@ -39,6 +39,8 @@ pub enum ErrorKind {
     Io,
     /// A bounded queue is full.
     Full,
+    /// Whether to send is not known yet: this message waits, what else goes there does not.
+    Pending,
     /// A fault of the program itself.
     Internal,
 }
@@ -59,6 +61,7 @@ impl ErrorKind {
             Self::InvalidResponse => "invalid-response",
             Self::Io => "io",
             Self::Full => "full",
+            Self::Pending => "pending",
             Self::Internal => "internal",
         }
     }
@@ -70,7 +73,8 @@ impl ErrorKind {
             | Self::RateLimited
             | Self::InvalidResponse
             | Self::Io
-            | Self::Full => Retry::Later { after: None },
+            | Self::Full
+            | Self::Pending => Retry::Later { after: None },
             _ => Retry::Never,
         }
     }

@@ -468,7 +468,7 @@ impl Report {
     }
 
     /// Masks secrets in the finished text.
-    pub(crate) fn text_redactor(&self) -> &Redactor {
+    pub fn text_redactor(&self) -> &Redactor {
         &self.text_redactor
     }
 

@@ -678,3 +678,32 @@ async fn labels_that_lead_nowhere_count_as_not_set() {
     told.sort();
     assert_eq!(told, ["everybody", "me"]);
 }
+
+/// One waits for something else than its destination: nobody waits with it.
+#[tokio::test(start_paused = true)]
+async fn what_is_pending_holds_up_no_other() {
+    let r = r(|id, n| {
+        if id == "pending" && n < 4 {
+            let e = Error::new(ErrorKind::Pending, "not known yet");
+            Act::Err(e.with_retry_after(secs(30)))
+        } else {
+            Act::Ok
+        }
+    });
+    let e = eng(&r).build().unwrap();
+    let _run = start(&e);
+    e.submit(&failure("pending")).await.unwrap();
+    for n in 0..3 {
+        e.submit(&failure(&format!("other{n}"))).await.unwrap();
+        sleep(secs(31)).await;
+    }
+    let told = r.told.lock().unwrap().clone();
+    let others: Vec<u64> = told
+        .iter()
+        .filter(|(id, _)| id.starts_with("other"))
+        .map(|(_, at)| at.as_secs())
+        .collect();
+    assert_eq!(others, [0, 31, 62], "{told:?}");
+    let pending = told.iter().filter(|(id, _)| id == "pending").count();
+    assert!((3..=4).contains(&pending), "{told:?}");
+}

@@ -219,9 +219,9 @@ impl HipchatReporter {
             .send()
             .await?;
         let limits = Limits::read(|name| answer.header(name), self.windows.now());
-        let strange = read(&answer, limits.wait())?;
+        // A refusal tells of limits too, and of more than this room's.
         self.windows.note(&route.token, &route.room, &limits);
-        Ok(strange)
+        read(&answer, limits.wait())
     }
 }
 

@@ -24,9 +24,9 @@ const NOW: u64 = 1_700_000_000;
 struct Hipchat {
     fake: Arc<FakeHipchat>,
     reporter: Arc<HipchatReporter>,
-    /// A room for each case.
+    /// A room for each case, and a token of its own: what one is told of limits holds for it.
     next: AtomicUsize,
-    user: String,
+    users: Vec<String>,
 }
 
 impl Hipchat {
@@ -42,7 +42,7 @@ impl Hipchat {
             .unwrap()
             .with_clock(Arc::new(ManualClock::new(now)));
         Self {
-            user: fake.user(),
+            users: (0..300).map(|_| fake.user()).collect(),
             fake: Arc::new(fake),
             reporter: Arc::new(reporter),
             next: AtomicUsize::new(0),
@@ -51,7 +51,8 @@ impl Hipchat {
 
     /// A room of its own that answers so first.
     fn room(&self, reply: Option<HipchatReply>, set: &[(&str, &str)]) -> Setup {
-        let room = format!("room {}", self.next.fetch_add(1, Ordering::SeqCst));
+        let n = self.next.fetch_add(1, Ordering::SeqCst);
+        let room = format!("room {n}");
         let _ = self.fake.room(&room);
         if let Some(reply) = reply {
             self.fake.script(&room, reply);
@@ -59,7 +60,7 @@ impl Hipchat {
         let mut s = BackendSettings::new(OPTIONS);
         for (key, value) in [
             ("base_url", self.fake.base_url().as_str()),
-            ("token", &self.user),
+            ("token", &self.users[n]),
             ("room", &room),
         ]
         .iter()
@@ -290,7 +291,7 @@ impl Harness for Hipchat {
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![self.user.clone()]
+        self.users.clone()
     }
 }
 

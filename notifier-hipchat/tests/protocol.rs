@@ -462,3 +462,36 @@ async fn no_error_shows_the_token() {
         assert!(!shown.contains(&token), "{shown}");
     }
 }
+
+/// A token's limit holds for its other rooms as well: what a refusal tells of it is kept.
+#[tokio::test]
+async fn a_token_that_is_spent_in_one_room_is_not_used_in_another() {
+    let fake = fake().await;
+    let user = fake.user();
+    let (_, _) = (fake.room("a"), fake.room("b"));
+    let now = notifier_core::jiff::Timestamp::from_second(1_000).unwrap();
+    let clock = Arc::new(ManualClock::new(now));
+    let refusal = notifier_testkit::http::Reply::new(429)
+        .header("X-Ratelimit-Remaining", "0")
+        .header("X-Ratelimit-Reset", "1060");
+    fake.script("a", HipchatReply::action(refusal));
+    let reporter = to(&fake, "a")
+        .token(&user)
+        .build()
+        .unwrap()
+        .with_clock(Arc::<ManualClock>::clone(&clock));
+    let mut settings = BackendSettings::new(OPTIONS);
+    for (key, value) in [
+        ("base_url", fake.base_url().as_str()),
+        ("token", &user),
+        ("room", "b"),
+    ] {
+        settings.set(Origin::Flag, key, value).unwrap();
+    }
+    let b = settings.instance("default");
+    assert!(reporter.send(&report(failure())).await.is_err());
+    assert!(send_as(&reporter, &b).await.is_err());
+    assert_eq!(fake.attempts().len(), 1, "nothing was sent to the other");
+    clock.advance(Duration::from_secs(61));
+    done(send_as(&reporter, &b).await.unwrap());
+}

@@ -78,6 +78,16 @@ pub(super) struct Course {
     pub(super) news: Option<News>,
 }
 
+impl Course {
+    /// The message waits; its destination stands as it did.
+    pub(super) fn waiting(wait: Duration) -> Self {
+        Self {
+            wait,
+            ..Self::default()
+        }
+    }
+}
+
 /// What others are to be told of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     OnUnknown, Phase, Shared, changed,
-    health::{Sign, asks_for_time},
+    health::{Course, Sign, asks_for_time},
     logs, notice,
     router::Lane,
     took_too_long,
@@ -347,6 +347,17 @@ impl Limits {
     }
 }
 
+/// All that is to be tried again waits for something else than its destination.
+fn is_pending(receipt: &Receipt) -> bool {
+    let mut errors = receipt
+        .targets
+        .iter()
+        .filter_map(|t| t.verdict.as_ref().err())
+        .filter(|e| e.is_retryable())
+        .peekable();
+    errors.peek().is_some() && errors.all(|e| e.kind() == ErrorKind::Pending)
+}
+
 /// What follows from an attempt.
 fn judge(
     shared: &Shared,
@@ -407,7 +418,13 @@ fn judge(
         }
         Next::Dead => Sign::Refuses(receipt.error().map_or(Scope::Message, Error::scope)),
     };
-    let course = shared.health.take_in(destination, &sign, now, backoff);
+    let course = match sign {
+        // It shows nothing of the destination.
+        Sign::Asks(wait) | Sign::Fails { wait, .. } if is_pending(&receipt) => {
+            Course::waiting(wait)
+        }
+        _ => shared.health.take_in(destination, &sign, now, backoff),
+    };
     let verdict = match next {
         Next::Done => Verdict::Done,
         Next::Dead if !course.kept || is_too_old => {
