@@ -16,8 +16,6 @@ pub use request::Request;
     feature = "hipchat",
     feature = "jira",
     feature = "mesos",
-    feature = "s3",
-    feature = "sentry",
     feature = "slack"
 ))]
 pub(crate) use server::lock;
