@@ -518,12 +518,12 @@ async fn every_backend(format: &str) {
         || told("/store/") < TASKS
         || !homes.iter().all(|h| h.is_seen(&sink.requests()))
     {
-        assert!(
-            std::time::Instant::now() < until,
-            "not seen: {:?}\n{}",
-            homes.iter().find(|h| !h.is_seen(&sink.requests())),
-            watcher.stderr()
-        );
+        if std::time::Instant::now() > until {
+            let requests = sink.requests();
+            plants.assert_at_home(&homes, &requests);
+            let missing = homes.iter().find(|h| !h.is_seen(&requests));
+            panic!("not seen: {missing:?}\n{}", watcher.stderr());
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let ended = watcher.stop().await;
