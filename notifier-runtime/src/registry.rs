@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "s3")]
+use notifiers::jiff::tz::TimeZone;
 use notifiers::{
     BackendSettings, NoopUploader, OptionGroup, Reporter, ReporterFactory, Result, Uploader,
     UploaderFactory,
@@ -64,11 +66,14 @@ fn uploaders(parsed: &Parsed, settings: &WatcherSettings) -> Result<Vec<Box<dyn 
         Box::new(
             notifiers::s3::S3AwsFactory::new(client.clone())
                 .environment(environment)
-                .request_timeout(settings.request_timeout),
+                .request_timeout(settings.request_timeout)
+                .zone(TimeZone::system()),
         ),
         #[cfg(feature = "s3")]
         Box::new(
-            notifiers::s3::S3GoamzFactory::new(client).request_timeout(settings.request_timeout),
+            notifiers::s3::S3GoamzFactory::new(client)
+                .request_timeout(settings.request_timeout)
+                .zone(TimeZone::system()),
         ),
     ])
 }

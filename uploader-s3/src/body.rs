@@ -1,16 +1,23 @@
 //! What is stored of a log: all of it, or its beginning and its end; compressed or not.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::StreamExt as _;
-use notifier_core::{ByteStream, Error, LogContent, LogPart, Result};
+use notifier_core::{ByteStream, Error, ErrorKind, LogContent, LogPart, Result};
+use tokio::time::{Instant, timeout_at};
 
-use crate::call::{Digest, Payload};
+use crate::{
+    call::{Digest, Payload},
+    store::SLOWEST,
+};
 
 /// The longest end of a log whose size is not known beforehand.
 const UNKNOWN_END: u64 = 1024 * 1024;
+
+/// How long one part may take to be read, beside the time for its bytes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A log's bytes as they are stored, in pieces.
 pub(crate) struct Body<'a> {
@@ -22,18 +29,29 @@ pub(crate) struct Body<'a> {
 
 impl<'a> Body<'a> {
     /// Opens the log. `most` bytes are kept of it.
-    pub(crate) async fn open(
-        content: &'a dyn LogContent,
-        most: u64,
-        compress: bool,
-    ) -> Result<Self> {
-        let log = Log::open(content, most).await?;
-        let gzip = compress.then(|| GzEncoder::new(Vec::new(), Compression::default()));
+    pub(crate) async fn open(content: &'a dyn LogContent, most: u64) -> Result<Self> {
         Ok(Self {
-            log,
-            gzip,
+            log: Log::open(content, most).await?,
+            gzip: None,
             rest: Bytes::new(),
         })
+    }
+
+    /// Compresses what is read from now on. That takes some 300 KiB.
+    pub(crate) fn compress(&mut self) {
+        self.gzip = Some(GzEncoder::new(Vec::new(), Compression::default()));
+    }
+
+    /// Waits for the next bytes, without room for a part; false if that was the end.
+    pub(crate) async fn wait(&mut self) -> Result<bool> {
+        self.log.pace.start(0);
+        match self.next().await? {
+            Some(piece) => {
+                self.rest = piece;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
     }
 
     /// About how many bytes there will be at most.
@@ -78,7 +96,11 @@ impl Part {
     }
 
     /// Reads until there are `most` bytes; true if that was the end of the body.
+    ///
+    /// # Errors
+    /// Of the source; [`ErrorKind::Timeout`] if it is too slow.
     pub(crate) async fn fill(&mut self, body: &mut Body<'_>, most: usize) -> Result<bool> {
+        body.log.pace.start(most as u64);
         // Once: growing step by step would hold the bytes twice.
         self.bytes.reserve(most.saturating_sub(self.bytes.len()));
         while self.bytes.len() < most {
@@ -102,10 +124,6 @@ impl Part {
         self
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     pub(crate) fn into_payload(self) -> Payload {
         Payload::of(self.bytes.freeze(), self.digest)
     }
@@ -124,6 +142,42 @@ struct Log<'a> {
     end: u64,
     /// Bytes given so far.
     given: u64,
+    pace: Pace,
+}
+
+/// How fast the source has to be while a part is read, which holds room that others wait for.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    patience: Duration,
+    since: Instant,
+    /// How many bytes the part has at most.
+    size: u64,
+    /// How many were read of the source, which may be more: left out, or compressed.
+    read: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            patience: PATIENCE,
+            since: Instant::now(),
+            size: 0,
+            read: 0,
+        }
+    }
+
+    fn start(&mut self, size: u64) {
+        *self = Self {
+            patience: self.patience,
+            size,
+            ..Self::new()
+        };
+    }
+
+    fn deadline(&self) -> Instant {
+        let bytes = self.size.max(self.read);
+        self.since + self.patience + Duration::from_secs(bytes / SLOWEST)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +212,7 @@ impl<'a> Log<'a> {
             stage,
             end,
             given: 0,
+            pace: Pace::new(),
         })
     }
 
@@ -165,9 +220,12 @@ impl<'a> Log<'a> {
         let Some(bytes) = &mut self.bytes else {
             return Ok(None);
         };
-        let piece = bytes.next().await.transpose()?;
-        if piece.is_none() {
-            self.bytes = None;
+        let next = timeout_at(self.pace.deadline(), bytes.next()).await;
+        let slow = |_| Error::new(ErrorKind::Timeout, "the agent gives the log too slowly");
+        let piece = next.map_err(slow)?.transpose()?;
+        match &piece {
+            Some(piece) => self.pace.read += piece.len() as u64,
+            None => self.bytes = None,
         }
         Ok(piece)
     }
@@ -247,7 +305,10 @@ impl<'a> Log<'a> {
             }
         };
         if end > 0 {
+            // It may have to wait for its turn, and has a bound of its own.
+            let before = Instant::now();
             let opened = self.content.open(LogPart::Last(end)).await?;
+            self.pace.since += before.elapsed();
             all = opened.size.unwrap_or(all).max(all);
             self.bytes = Some(opened.bytes);
         }

@@ -55,7 +55,10 @@ impl LogContent for Made {
 }
 
 async fn read(log: &Made, most: u64, compress: bool) -> Vec<u8> {
-    let mut body = Body::open(log, most, compress).await.unwrap();
+    let mut body = Body::open(log, most).await.unwrap();
+    if compress {
+        body.compress();
+    }
     let mut out = Vec::new();
     loop {
         let mut part = Part::new(Digest::Sha256(Sha256::new()));
@@ -174,10 +177,68 @@ impl LogContent for Broken {
 
 #[tokio::test]
 async fn a_source_that_fails_is_an_error() {
-    let mut body = Body::open(&Broken, 100, false).await.unwrap();
+    let mut body = Body::open(&Broken, 100).await.unwrap();
     let mut part = Part::new(Digest::Sha256(Sha256::new()));
     let e = part.fill(&mut body, 10).await.unwrap_err();
     assert_eq!(e.to_string(), "gone");
+}
+
+/// A log whose source gives one byte and then nothing.
+struct Stuck;
+
+#[async_trait]
+impl LogContent for Stuck {
+    async fn open(&self, _: LogPart) -> Result<OpenLog> {
+        let byte = futures_util::stream::iter([Ok(Bytes::from_static(b"a"))]);
+        let bytes = byte.chain(futures_util::stream::pending()).boxed();
+        Ok(OpenLog::new(None, bytes))
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_too_slow_is_an_error() {
+    let mut body = Body::open(&Stuck, 100).await.unwrap();
+    body.log.pace.patience = Duration::from_millis(20);
+    assert!(body.wait().await.unwrap());
+    let mut part = Part::new(Digest::Sha256(Sha256::new()));
+    let ends = async {
+        [
+            part.fill(&mut body, 10).await.unwrap_err(),
+            body.wait().await.unwrap_err(),
+        ]
+    };
+    for e in tokio::time::timeout(PATIENCE, ends).await.unwrap() {
+        assert_eq!(e.to_string(), "the agent gives the log too slowly");
+        assert_eq!(e.kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(part.into_payload().bytes, "a");
+}
+
+#[tokio::test]
+async fn each_part_has_its_time() {
+    let mut pace = Pace::new();
+    let time = |pace: &Pace| pace.deadline() - pace.since;
+    assert_eq!(time(&pace), Duration::from_secs(10));
+    pace.start(5 * 1024 * 1024);
+    assert_eq!(time(&pace), Duration::from_secs(30));
+    // Much that is read for little that is kept.
+    pace.read = 1024 * SLOWEST;
+    assert_eq!(time(&pace), Duration::from_secs(1034));
+    pace.start(SLOWEST);
+    assert_eq!(time(&pace), Duration::from_secs(11));
+}
+
+#[tokio::test]
+async fn bytes_that_were_waited_for_are_not_lost() {
+    let log = Made::new("0123456789", 3);
+    let mut body = Body::open(&log, u64::MAX).await.unwrap();
+    let mut all = Vec::new();
+    while body.wait().await.unwrap() {
+        let mut part = Part::new(Digest::Sha256(Sha256::new()));
+        part.fill(&mut body, 4).await.unwrap();
+        all.extend_from_slice(&part.into_payload().bytes);
+    }
+    assert_eq!(all, b"0123456789");
 }
 
 proptest! {
@@ -187,7 +248,7 @@ proptest! {
     ) {
         let bytes: Vec<u8> = (0..size).map(|n| b'a' + (n % 26) as u8).collect();
         let log = Made { tells_size, ..Made::new(bytes.clone(), piece) };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let kept = runtime.block_on(read(&log, most, false));
         if size as u64 <= most {
             prop_assert_eq!(kept, bytes);

@@ -19,6 +19,9 @@ const LARGE: usize = 24;
 
 /// Room for 28 MiB of buffers in all.
 ///
+/// A log is opened before it waits here: an agent that is slow to begin holds no place. How
+/// many are open is for the caller to bound; nothing is read of them yet.
+///
 /// An upload never waits for small room while it holds large room, and gives large room
 /// back after each part: none waits for ever, and they take turns. Large buffers are made
 /// once and kept: what an allocator makes of large blocks that come and go may be twice
@@ -56,11 +59,12 @@ impl Budget {
             .map_err(|_| Error::internal("the uploader was closed"))?;
         let size = units as usize * MIB as usize;
         let mut kept = lock(&self.kept);
-        let fitting = kept.iter().position(|b| b.capacity() >= size);
+        // A larger one would take more than its permit says.
+        let fitting = kept.iter().position(|b| b.capacity() == size);
         let buffer = match fitting {
             Some(at) => kept.swap_remove(at),
             None => {
-                // Those of another size must not stay beside.
+                // Those of another size must not stay beside it.
                 kept.clear();
                 BytesMut::with_capacity(size)
             }
@@ -160,6 +164,18 @@ mod tests {
         let buffer = budget.large(MIN_PART).await.unwrap().buffer();
         assert!(buffer.is_empty() && buffer.capacity() >= 5 * MIB as usize);
         assert_eq!(buffer.as_ptr(), first);
+        // A larger one is not kept, nor given for less than it takes.
+        let room = budget.large(MIN_PART + 1).await.unwrap();
+        assert_eq!(budget.large.available_permits(), LARGE - 6);
+        assert!(lock(&budget.kept).is_empty());
+        drop(room);
+        let mut room = budget.large(MAX_PART).await.unwrap();
+        let bytes = room.buffer().freeze();
+        room.give_back(bytes);
+        let mut room = budget.large(MIN_PART).await.unwrap();
+        assert_eq!(room.buffer().capacity(), 5 * MIB as usize);
+        assert!(lock(&budget.kept).is_empty());
+        drop(room);
         // One that is still read is not.
         let mut room = budget.large(MIN_PART).await.unwrap();
         let bytes = room.buffer().freeze();

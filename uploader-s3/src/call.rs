@@ -8,6 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::sign::{Pair, hex};
 
+/// What a completion is answered with.
+pub(crate) const COMPLETED: &str = "CompleteMultipartUploadResult";
+
 /// A hash that is made while bytes come in.
 #[derive(Clone, Debug)]
 pub(crate) enum Digest {
@@ -68,4 +71,11 @@ pub(crate) struct Call<'a> {
     pub(crate) payload: Option<Payload>,
     /// The element that a good answer holds; without it the answer is none.
     pub(crate) element: Option<&'static str>,
+}
+
+impl Call<'_> {
+    /// Whether it makes one object of its parts.
+    pub(crate) fn completes(&self) -> bool {
+        self.element == Some(COMPLETED)
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::tz::TimeZone;
 use notifier_core::{
     BackendSettings, DEFAULT_INSTANCE, Error, Markup, MessageTemplates, OptionGroup, Result,
     Secret, Settings, Uploader, UploaderFactory,
@@ -31,6 +32,7 @@ pub struct S3AwsFactory {
     http: HttpClient,
     environment: Environment,
     timeout: Duration,
+    zone: TimeZone,
 }
 
 impl S3AwsFactory {
@@ -40,6 +42,7 @@ impl S3AwsFactory {
             http,
             environment: Environment::default(),
             timeout: TIMEOUT,
+            zone: TimeZone::UTC,
         }
     }
 
@@ -54,6 +57,13 @@ impl S3AwsFactory {
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The time zone that the prefix shows times in, as messages do. Default UTC.
+    #[must_use]
+    pub fn zone(mut self, zone: TimeZone) -> Self {
+        self.zone = zone;
         self
     }
 
@@ -142,7 +152,8 @@ impl UploaderFactory for S3AwsFactory {
                 )));
             }
         }
-        build(settings, s.clone(), self.store(&s)?, life, headers)
+        let zone = self.zone.clone();
+        build(settings, s.clone(), self.store(&s)?, zone, life, headers)
     }
 }
 
@@ -151,6 +162,7 @@ impl UploaderFactory for S3AwsFactory {
 pub struct S3GoamzFactory {
     http: HttpClient,
     timeout: Duration,
+    zone: TimeZone,
 }
 
 impl S3GoamzFactory {
@@ -159,6 +171,7 @@ impl S3GoamzFactory {
         Self {
             http,
             timeout: TIMEOUT,
+            zone: TimeZone::UTC,
         }
     }
 
@@ -166,6 +179,13 @@ impl S3GoamzFactory {
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The time zone that the prefix shows times in, as messages do. Default UTC.
+    #[must_use]
+    pub fn zone(mut self, zone: TimeZone) -> Self {
+        self.zone = zone;
         self
     }
 }
@@ -193,7 +213,7 @@ impl UploaderFactory for S3GoamzFactory {
             self.timeout,
         )?;
         let life = life(&s, S3GOAMZ)?;
-        build(settings, s, store, life, Vec::new())
+        build(settings, s, store, self.zone.clone(), life, Vec::new())
     }
 }
 
@@ -201,6 +221,7 @@ fn build(
     settings: &BackendSettings,
     instance: Settings,
     store: Store,
+    zone: TimeZone,
     life: Duration,
     mut headers: Vec<(&'static str, String)>,
 ) -> Result<Arc<dyn Uploader>> {
@@ -213,7 +234,8 @@ fn build(
         store: Arc::new(store),
         prefix: MessageTemplates::compile(settings, "prefix", Markup::Plain)?,
         life,
-        most: match instance.integer("max_size") {
+        zone,
+        most: match instance.size("max_size") {
             None | Some(0) => u64::MAX,
             Some(most) => most,
         },

@@ -174,6 +174,25 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
+fn the_most_that_is_kept_is_a_size() {
+    let most = |value: Option<&str>| {
+        let all = with(&[("endpoint", "http://h"), ("bucket", "b")]);
+        let size = value.map(|v| ("max_size", v));
+        let all: Vec<_> = all.into_iter().chain(size).collect();
+        format!("{:?}", goamz(&all).unwrap())
+    };
+    for (value, bytes) in [
+        (None, 64 << 20),
+        (Some("1MiB"), 1 << 20),
+        (Some("1000"), 1000),
+        (Some("0"), u64::MAX),
+    ] {
+        let shown = most(value);
+        assert!(shown.contains(&format!("most: {bytes},")), "{shown}");
+    }
+}
+
+#[test]
 fn links_of_version_2_have_no_limit_of_a_week() {
     let ok = goamz(&with(&[
         ("bucket", "b"),

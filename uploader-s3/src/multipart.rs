@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use notifier_core::{Error, ErrorKind, Result};
+use notifier_core::{Delivery, Error, ErrorKind, Result};
 use notifier_http::Method;
 use tokio::runtime::Handle;
 
 use crate::{
     budget::MAX_PARTS,
-    call::{Call, Payload},
+    call::{COMPLETED, Call, Payload},
     store::Store,
     xml,
 };
@@ -26,6 +26,8 @@ pub(crate) struct Multipart {
     key: String,
     id: String,
     tags: Vec<String>,
+    /// Of all parts.
+    size: u64,
     is_open: bool,
 }
 
@@ -54,6 +56,7 @@ impl Multipart {
             key: key.to_owned(),
             id,
             tags: Vec::new(),
+            size: 0,
             is_open: true,
         })
     }
@@ -67,6 +70,7 @@ impl Multipart {
             ));
         }
         let number = number.to_string();
+        let size = payload.bytes.len() as u64;
         let call = Call {
             method: Method::PUT,
             key: &self.key,
@@ -82,6 +86,7 @@ impl Multipart {
             .filter(|t| !t.is_empty() && t.len() <= MAX_ID)
             .ok_or_else(|| odd(&answer, "no tag of the part"))?;
         self.tags.push(tag.to_owned());
+        self.size += size;
         Ok(())
     }
 
@@ -104,9 +109,18 @@ impl Multipart {
             content_type: Some("application/xml"),
             headers: &[],
             payload: Some(Payload::new(list.into(), self.store.digest())),
-            element: Some("CompleteMultipartUploadResult"),
+            element: Some(COMPLETED),
         };
-        self.store.send(&call).await?;
+        if let Err(e) = self.store.send(&call).await {
+            // It may be done although nobody says so: then the object is there.
+            let size = match e.delivery() {
+                Delivery::Unknown => self.store.size(&self.key).await,
+                _ => None,
+            };
+            if size != Some(self.size) {
+                return Err(e);
+            }
+        }
         self.is_open = false;
         Ok(())
     }

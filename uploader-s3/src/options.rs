@@ -31,10 +31,10 @@ const PREFIX: OptionSpec = OptionSpec::new("prefix", "what comes before the log'
     .env("S3_PREFIX");
 const MAX_SIZE: OptionSpec = OptionSpec::new(
     "max_size",
-    "the most bytes that are kept of a log, its beginning and its end; 0 keeps all",
+    "the most that is kept of a log, its beginning and its end; 0 keeps all",
 )
-.kind(OptionKind::Integer)
-.default("67108864")
+.kind(OptionKind::Size)
+.default("64MiB")
 .env("S3_MAX_SIZE");
 const GZIP: OptionSpec = OptionSpec::new("gzip", "compress logs")
     .kind(OptionKind::Bool)

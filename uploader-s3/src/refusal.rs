@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use notifier_core::{Error, ErrorKind, Retry, redact::Redactor};
 use notifier_http::Answer;
 
-use crate::xml;
+use crate::{S3GOAMZ, xml};
 
 /// The longest text of a store that is shown.
 const MOST_TEXT: usize = 160;
@@ -160,6 +160,14 @@ impl Refusal {
             "InvalidAccessKeyId" => format!("check -{scheme}.access_key"),
             "AccessDenied" => "the policy has to allow s3:PutObject and s3:PutObjectAcl".into(),
             "RequestTimeTooSkewed" => "set the clock".into(),
+            // An address is all that it has.
+            _ if scheme == S3GOAMZ && self.is_elsewhere() => match (&self.region, &self.to) {
+                (Some(region), _) => {
+                    format!("the bucket is in {region}: set -{scheme}.endpoint to an address there")
+                }
+                (None, Some(to)) => format!("the bucket is at {to}: set -{scheme}.endpoint"),
+                (None, None) => format!("the bucket is elsewhere: check -{scheme}.endpoint"),
+            },
             _ => match (&self.region, &self.to) {
                 (Some(region), _) if self.is_elsewhere() => {
                     format!("the bucket is in {region}: set -{scheme}.region")
@@ -206,4 +214,80 @@ fn shown(text: &str) -> String {
         out.push('…');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{S3AWS, S3AWS_OPTIONS, S3GOAMZ_OPTIONS};
+
+    #[test]
+    fn a_bucket_elsewhere_is_said_with_flags_that_there_are() {
+        for (region, to, aws, goamz) in [
+            (
+                Some("eu-west-1"),
+                None,
+                "the bucket is in eu-west-1: set -s3aws.region",
+                "the bucket is in eu-west-1: set -s3goamz.endpoint to an address there",
+            ),
+            (
+                None,
+                Some("https://eu.example"),
+                "the bucket is at https://eu.example: set -s3aws.endpoint",
+                "the bucket is at https://eu.example: set -s3goamz.endpoint",
+            ),
+            (
+                None,
+                None,
+                "the bucket is elsewhere: check -s3aws.region and -s3aws.endpoint",
+                "the bucket is elsewhere: check -s3goamz.endpoint",
+            ),
+        ] {
+            let refusal = Refusal {
+                status: 301,
+                code: "PermanentRedirect".into(),
+                message: String::new(),
+                region: region.map(str::to_owned),
+                to: to.map(str::to_owned),
+                after: None,
+                skew: None,
+            };
+            assert_eq!(refusal.hint(S3AWS).unwrap(), aws);
+            assert_eq!(refusal.hint(S3GOAMZ).unwrap(), goamz);
+        }
+    }
+
+    /// Whatever is said, no flag is named that there is not.
+    #[test]
+    fn every_hint_names_flags_that_there_are() {
+        for (scheme, options) in [(S3AWS, S3AWS_OPTIONS), (S3GOAMZ, S3GOAMZ_OPTIONS)] {
+            for code in [
+                "NoSuchBucket",
+                "SignatureDoesNotMatch",
+                "InvalidAccessKeyId",
+                "AccessDenied",
+                "RequestTimeTooSkewed",
+                "PermanentRedirect",
+                "TemporaryRedirect",
+                "AuthorizationHeaderMalformed",
+            ] {
+                let refusal = Refusal {
+                    status: 400,
+                    code: code.into(),
+                    message: String::new(),
+                    region: Some("eu-west-1".into()),
+                    to: None,
+                    after: None,
+                    skew: None,
+                };
+                let hint = refusal.hint(scheme).unwrap();
+                let before = format!("-{scheme}.");
+                for flag in hint.split(before.as_str()).skip(1) {
+                    let end = flag.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+                    let key = &flag[..end.unwrap_or(flag.len())];
+                    assert!(options.find(key).is_some(), "{hint}");
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! The store: addresses, signing, sending, and trying again.
 
+mod attempt;
+mod silence;
+
 use std::{
     fmt,
     sync::atomic::{AtomicBool, AtomicI64, Ordering},
@@ -8,18 +11,18 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use md5::Md5;
-use notifier_core::{Delivery, Error, ErrorKind, Result, Secret, redact, redact::Redactor};
+use notifier_core::{Delivery, Error, ErrorKind, Result, Secret, redact};
 use notifier_http::{Answer, HttpClient, Method};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use url::Url;
 
+use self::{attempt::Tried, silence::Silence};
 use crate::{
     call::{Call, Digest, Payload},
     credentials::Credentials,
     key::{self, PathStyle},
-    refusal::{Refusal, Remedy},
     sign::{Keys, Pair, v2, v4},
-    xml,
 };
 
 /// How often a request is sent at most, in a row.
@@ -31,8 +34,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause, whatever the store asks for: who waits for the upload has a limit too.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
+/// What stays without an answer for longer is sent once more at most.
+const QUICK: Duration = Duration::from_secs(1);
+
 /// The slowest connection that is waited for, in bytes a second.
-const SLOWEST: u64 = 256 * 1024;
+pub(crate) const SLOWEST: u64 = 256 * 1024;
 
 /// What the name of the bucket stands in for in an address.
 pub(crate) const BUCKET: &str = "${bucket}";
@@ -57,6 +63,7 @@ pub(crate) struct Store {
     pub(crate) timeout: Duration,
     skew: AtomicI64,
     without_acl: AtomicBool,
+    silence: Silence,
 }
 
 /// Where an object is.
@@ -90,6 +97,7 @@ impl Store {
             timeout,
             skew: AtomicI64::new(0),
             without_acl: AtomicBool::new(false),
+            silence: Silence::default(),
         };
         store.place(&store.bucket, "")?;
         Ok(store)
@@ -172,82 +180,58 @@ impl Store {
         Ok(format!("{}?{query}", place.url))
     }
 
+    /// Whether it is worth asking now.
+    ///
+    /// # Errors
+    /// If the store did not answer a moment ago.
+    pub(crate) fn answers(&self) -> Result<()> {
+        self.silence.check(Instant::now())
+    }
+
     /// Sends a request until it is taken or refused for good. Every status but 2xx is an error.
+    ///
+    /// # Errors
+    /// Of a completion, with [`Delivery::Unknown`] if one of the tries may have been carried out.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Answer> {
         let place = self.place(&self.bucket, call.key)?;
-        let who = redact::origin(place.url.as_str());
-        let size = call.payload.as_ref().map_or(0, |p| p.bytes.len() as u64);
-        let timeout = self.timeout + Duration::from_secs(size / SLOWEST);
-        let mut tries = 0;
-        // Each remedy but waiting helps once.
-        let (mut timed, mut renewed) = (false, false);
-        // Whether an earlier try may have been carried out.
-        let mut perhaps_done = false;
+        let ask = self.silence.ask(Instant::now())?;
+        let (mut tries, mut slow) = (0, 0);
+        let mut tried = Tried::default();
         loop {
-            let keys = self.credentials.get(&self.http).await?;
-            let request = self.signed(call, &place, &keys);
-            let outcome = request.timeout(Some(timeout)).send().await;
-            let (error, after) = match outcome {
-                Ok(answer) if answer.is_success() && is_what_it_should_be(&answer, call) => {
-                    return Ok(answer);
-                }
-                Ok(answer) if answer.is_success() && !xml::has(&answer.text(), "Error") => {
-                    let e = Error::new(
-                        ErrorKind::InvalidResponse,
-                        format!(
-                            "{who} answered {} with nothing that is S3's",
-                            answer.status()
-                        ),
-                    );
-                    (e, None)
-                }
-                Ok(answer) => {
-                    let refusal = Refusal::read(&answer, self.http.now());
-                    // The answer to an earlier try was lost: it did what it should.
-                    if perhaps_done && refusal.code == "NoSuchUpload" && call.element.is_some() {
-                        return Ok(answer);
-                    }
-                    match refusal.remedy() {
-                        Remedy::Time(skew) if !timed => {
-                            timed = true;
-                            self.skew.store(skew.as_secs(), Ordering::Relaxed);
-                            tracing::warn!(
-                                uploader = self.scheme,
-                                seconds = skew.as_secs(),
-                                "the store's clock is another: its time is used to sign"
-                            );
-                            continue;
-                        }
-                        Remedy::Keys if !renewed && self.credentials.renew(&keys).await => {
-                            renewed = true;
-                            continue;
-                        }
-                        Remedy::NoAcl if !self.without_acl.swap(true, Ordering::Relaxed) => {
-                            tracing::info!(
-                                uploader = self.scheme,
-                                "the bucket takes no access lists: logs are stored without"
-                            );
-                            continue;
-                        }
-                        _ => {}
-                    }
-                    let redactor = Redactor::new(secrets(&keys));
-                    (refusal.error(&who, self.scheme, &redactor), refusal.after())
-                }
-                Err(e) => (e, None),
+            let started = Instant::now();
+            let failed = match self.once(call, &place, &ask, &mut tried).await {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => continue,
+                Err(failed) => failed,
             };
+            let error = failed.error;
             tries += 1;
-            perhaps_done |=
-                error.delivery() == Delivery::Unknown || error.kind() == ErrorKind::Unavailable;
-            if !error.is_retryable() || tries >= TRIES {
-                return Err(error);
+            let is_timeout = error.kind() == ErrorKind::Timeout;
+            slow += u32::from(is_timeout || (failed.is_silence && started.elapsed() >= QUICK));
+            let is_left_alone = failed.is_silence && (ask.is_probe() || self.answers().is_err());
+            if !error.is_retryable() || tries >= TRIES || slow >= 2 || is_left_alone {
+                // A completion that takes its time is no silence.
+                if failed.is_silence && !(is_timeout && call.completes()) {
+                    ask.silent(started, Instant::now(), error.kind());
+                }
+                return Err(match tried.perhaps_done {
+                    true => error.with_delivery(Delivery::Unknown),
+                    false => error,
+                });
             }
             tracing::debug!(uploader = self.scheme, error = %error.report(), tries, "tried again");
-            tokio::time::sleep(pause(tries, after)).await;
+            tokio::time::sleep(pause(tries, failed.after)).await;
         }
     }
 
-    fn signed(&self, call: &Call<'_>, place: &Place, keys: &Keys) -> notifier_http::Request {
+    /// `bare`: without a word on who may read it.
+    fn signed(
+        &self,
+        call: &Call<'_>,
+        place: &Place,
+        keys: &Keys,
+        bare: bool,
+    ) -> notifier_http::Request {
         let now = self.now();
         let empty;
         let payload = match &call.payload {
@@ -259,7 +243,7 @@ impl Store {
         };
         let mut headers: Vec<(&str, &str)> = Vec::new();
         for (name, value) in call.headers {
-            if *name != "x-amz-acl" || !self.without_acl.load(Ordering::Relaxed) {
+            if *name != "x-amz-acl" || !bare {
                 headers.push((name, value));
             }
         }
@@ -359,16 +343,21 @@ impl Store {
             other => other.map(drop),
         }
     }
-}
 
-fn is_what_it_should_be(answer: &Answer, call: &Call<'_>) -> bool {
-    call.element
-        .is_none_or(|element| xml::has(&answer.text(), element))
-}
-
-fn secrets(keys: &Keys) -> impl Iterator<Item = &str> {
-    let token = keys.token.as_ref().map(Secret::expose);
-    [Some(keys.secret.expose()), token].into_iter().flatten()
+    /// The size of an object, where the store tells it.
+    pub(crate) async fn size(&self, key: &str) -> Option<u64> {
+        let call = Call {
+            method: Method::HEAD,
+            key,
+            query: &[],
+            content_type: None,
+            headers: &[],
+            payload: None,
+            element: None,
+        };
+        let answer = self.send(&call).await.ok()?;
+        answer.header("content-length")?.parse().ok()
+    }
 }
 
 fn query(pairs: &[Pair<'_>]) -> String {

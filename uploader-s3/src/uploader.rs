@@ -3,16 +3,17 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::tz::TimeZone;
 use notifier_core::{
     Error, ErrorKind, FailureRecord, LogContent, LogStream, MessageTemplates, ObjectRef, Report,
-    Result, Settings, Uploader,
+    Result, Settings, Uploader, redact::Redactor,
 };
 use notifier_http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     body::{Body, Part},
-    budget::{Budget, MAX_PART, MAX_PARTS, SMALL, part_size},
+    budget::{Budget, MAX_PART, MAX_PARTS, Room, SMALL, part_size},
     call::{Call, Payload},
     key,
     multipart::Multipart,
@@ -27,6 +28,8 @@ pub(crate) struct S3Uploader {
     pub(crate) store: Arc<Store>,
     pub(crate) prefix: MessageTemplates,
     pub(crate) settings: Settings,
+    /// The time zone of the times in the prefix.
+    pub(crate) zone: TimeZone,
     /// How long links work.
     pub(crate) life: Duration,
     /// The most bytes that are kept of a log.
@@ -47,7 +50,11 @@ struct Note {
 
 impl S3Uploader {
     fn key(&self, failure: &FailureRecord, log: &str) -> Result<String> {
-        let report = Report::failure(failure.clone());
+        // A key stands in the outbox and in links: what messages mask is masked there too.
+        let secrets = Redactor::new(failure.secret_labels());
+        let report = Report::failure(failure.clone())
+            .with_redactors(secrets, Redactor::default())
+            .with_zone(self.zone.clone());
         let rendered = self.prefix.render(&self.settings, &report);
         match rendered.fault {
             Some(fault) => Err(fault),
@@ -69,17 +76,23 @@ impl S3Uploader {
     }
 
     async fn store(&self, key: &str, content: &dyn LogContent) -> Result<()> {
-        let _active = self.budget.enter().await?;
         // Even all of a log is no more than fits into as many parts as there may be.
         let most = self.most.min(MAX_PART * (MAX_PARTS - 1));
-        let mut body = Body::open(content, most, self.compress).await?;
+        self.store.answers()?;
+        // Agents keep nobody waiting but themselves: room is for who has something to read.
+        let mut body = Body::open(content, most).await?;
+        let _active = self.budget.enter().await?;
+        self.store.answers()?;
+        if self.compress {
+            body.compress();
+        }
         let mut part = Part::new(self.store.digest());
         if part.fill(&mut body, SMALL).await? {
             return self.put(key, part.into_payload()).await;
         }
         let size = part_size(body.expected());
         let most = usize::try_from(size).unwrap_or(usize::MAX);
-        let mut room = self.budget.large(size).await?;
+        let mut room = self.room(size).await?;
         part = part.moved_to(room.buffer());
         let mut is_end = part.fill(&mut body, most).await?;
         if is_end {
@@ -94,17 +107,21 @@ impl S3Uploader {
             parts.part(payload.clone()).await?;
             // Others take their turn.
             room.give_back(payload.bytes);
-            if is_end {
+            if is_end || !body.wait().await? {
                 break;
             }
-            room = self.budget.large(size).await?;
+            room = self.room(size).await?;
             part = Part::new(self.store.digest()).moved_to(room.buffer());
             is_end = part.fill(&mut body, most).await?;
-            if part.is_empty() {
-                break;
-            }
         }
         parts.complete().await
+    }
+
+    /// Room for a part, unless the store fell silent meanwhile.
+    async fn room(&self, size: u64) -> Result<Room> {
+        let room = self.budget.large(size).await?;
+        self.store.answers()?;
+        Ok(room)
     }
 }
 

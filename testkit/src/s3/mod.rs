@@ -2,9 +2,15 @@
 //!
 //! [`FakeS3`] takes what is put into it without keeping more than the beginning of each
 //! object: size and SHA-256 tell whether the bytes are the right ones, however many. It
-//! enforces the documented limits of parts and refuses a body that is not what its hash
-//! says. Signatures are not checked, only that there is one: real servers do that.
+//! enforces the documented limits of keys and parts, refuses a body that is not what its
+//! `Content-MD5` or `x-amz-content-sha256` says, and completes an object only by a list
+//! of its parts with the right tags. Signatures are not checked, only that there is one:
+//! real servers do that.
+//!
+//! Narrower than S3: parts come in order, each perhaps again, and a list leaves out none
+//! before its last. What S3 would take beyond that is refused with `NotImplemented`.
 
+mod list;
 mod server;
 mod wire;
 

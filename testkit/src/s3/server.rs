@@ -5,11 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use md5::Md5;
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::list;
 use super::wire::{Connection, Head};
 use super::{MOST_KEPT, Refusal, StoredObject};
 
@@ -54,6 +57,22 @@ struct Part {
     tag: String,
     size: u64,
     before: Bytes,
+}
+
+/// The body of one request.
+#[derive(Default)]
+struct Own {
+    sha256: String,
+    md5: String,
+    /// All of it, where it is a list of parts.
+    list: Vec<u8>,
+}
+
+impl Own {
+    /// A tag, for whoever puts it.
+    fn tag(&self) -> String {
+        format!("\"{}\"", &self.sha256[..32])
+    }
 }
 
 /// Bytes that went by.
@@ -190,6 +209,8 @@ struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    /// What it says of the body's length, if that is not sent.
+    length: Option<u64>,
 }
 
 impl Answer {
@@ -198,6 +219,7 @@ impl Answer {
             status,
             headers: Vec::new(),
             body: body.into(),
+            length: None,
         }
     }
 
@@ -228,17 +250,28 @@ impl Shared {
         let is_part = head.method == "PUT" && head.param("uploadId").is_some();
         let mut bytes = self.before(head).filter(|_| is_part).unwrap_or_default();
         let from = bytes.size;
-        let mut own = Sha256::new();
+        let (mut sha256, mut md5, mut own) = (Sha256::new(), Md5::new(), Own::default());
+        let is_list = head.method == "POST" && head.param("uploadId").is_some();
         connection
             .body(length.unwrap_or(0), |piece| {
-                own.update(piece);
+                sha256.update(piece);
+                md5.update(piece);
                 bytes.take(piece);
+                if is_list && own.list.len() < list::MAX_LIST {
+                    own.list.extend_from_slice(piece);
+                }
             })
             .await?;
-        let own = hex(&own.finalize());
-        let answer = self
+        own.sha256 = hex(&sha256.finalize());
+        own.md5 = STANDARD.encode(md5.finalize());
+        let mut answer = self
             .answer(head, length.is_some(), bytes, from, &own)
             .unwrap_or_else(Answer::from);
+        if head.method == "HEAD" {
+            let length = answer.body.len() as u64;
+            answer.length.get_or_insert(length);
+            answer.body.clear();
+        }
         self.changed.notify_waiters();
         let headers: Vec<(&str, &str)> = answer
             .headers
@@ -246,7 +279,7 @@ impl Shared {
             .map(|(n, v)| (n.as_str(), v.as_str()))
             .collect();
         connection
-            .answer(answer.status, &headers, &answer.body)
+            .answer(answer.status, &headers, answer.length, &answer.body)
             .await
     }
 
@@ -267,7 +300,7 @@ impl Shared {
         has_length: bool,
         bytes: Bytes,
         from: u64,
-        own: &str,
+        own: &Own,
     ) -> Result<Answer, Refusal> {
         let mut state = self.lock();
         state.requests += 1;
@@ -275,7 +308,9 @@ impl Shared {
         if head.header("authorization").is_none() && !is_link {
             return Err(Refusal(403, "AccessDenied"));
         }
-        if head.path.len() > MAX_KEY + 64 {
+        // Behind `/bucket/`.
+        let key = head.path.splitn(3, '/').nth(2).unwrap_or_default();
+        if key.len() > MAX_KEY {
             return Err(Refusal(400, "KeyTooLongError"));
         }
         let writes = matches!(head.method.as_str(), "PUT" | "POST");
@@ -284,13 +319,20 @@ impl Shared {
         }
         if let Some(hash) = head.header("x-amz-content-sha256")
             && hash != "UNSIGNED-PAYLOAD"
-            && hash != own
+            && hash != own.sha256
         {
             return Err(Refusal(400, "XAmzContentSHA256Mismatch"));
         }
+        if let Some(md5) = head.header("content-md5") {
+            match STANDARD.decode(md5) {
+                Ok(bytes) if bytes.len() == 16 && md5 == own.md5 => {}
+                Ok(bytes) if bytes.len() == 16 => return Err(Refusal(400, "BadDigest")),
+                _ => return Err(Refusal(400, "InvalidDigest")),
+            }
+        }
         match (head.method.as_str(), head.param("uploadId")) {
             ("PUT", Some(id)) => state.part(head, id, bytes, from, own),
-            ("POST", Some(id)) => state.complete(id),
+            ("POST", Some(id)) => state.complete(id, &own.list),
             ("DELETE", Some(id)) => match state.uploads.remove(id) {
                 Some(_) => Ok(Answer::new(204, "")),
                 None => Err(Refusal(404, "NoSuchUpload")),
@@ -312,12 +354,18 @@ impl Shared {
                 ))
             }
             ("PUT", None) => {
-                let tag = format!("\"{}\"", &own[..32]);
                 state.store(head.path.clone(), head.headers.clone(), bytes, 0);
-                Ok(Answer::new(200, "").header("ETag", tag))
+                Ok(Answer::new(200, "").header("ETag", own.tag()))
             }
             ("GET", None) if head.param("location").is_some() => {
                 Ok(Answer::new(200, "<LocationConstraint xmlns=\"x\"/>"))
+            }
+            ("HEAD", None) => {
+                let object = state.objects.get(&head.path);
+                let object = object.ok_or(Refusal(404, "NoSuchKey"))?;
+                let mut answer = Answer::new(200, "");
+                answer.length = Some(object.size);
+                Ok(answer)
             }
             ("GET", None) => {
                 let object = state
@@ -359,7 +407,7 @@ impl State {
         id: &str,
         bytes: Bytes,
         from: u64,
-        own: &str,
+        own: &Own,
     ) -> Result<Answer, Refusal> {
         let upload = self
             .uploads
@@ -371,7 +419,7 @@ impl State {
         if !(1..=MAX_PARTS).contains(&number) || number > upload.parts.len() + 1 {
             return Err(Refusal(400, "InvalidArgument"));
         }
-        let tag = format!("\"{}\"", &own[..32]);
+        let tag = own.tag();
         upload.parts.truncate(number - 1);
         upload.parts.push(Part {
             tag: tag.clone(),
@@ -381,15 +429,27 @@ impl State {
         Ok(Answer::new(200, "").header("ETag", tag))
     }
 
-    fn complete(&mut self, id: &str) -> Result<Answer, Refusal> {
+    fn complete(&mut self, id: &str, list: &[u8]) -> Result<Answer, Refusal> {
         let upload = self.uploads.get(id).ok_or(Refusal(404, "NoSuchUpload"))?;
-        let Some((last, others)) = upload.parts.split_last() else {
+        let listed = list::parts(list)?;
+        for (number, tag) in &listed {
+            let part = number.checked_sub(1).and_then(|n| upload.parts.get(n));
+            if part.is_none_or(|p| p.tag.trim_matches('"') != tag) {
+                return Err(Refusal(400, "InvalidPart"));
+            }
+        }
+        // In order and all there: the last number tells whether one is left out.
+        let count = listed.len();
+        if listed.last().is_none_or(|(number, _)| *number != count) {
+            return Err(Refusal(501, "NotImplemented"));
+        }
+        let Some((last, others)) = upload.parts[..count].split_last() else {
             return Err(Refusal(400, "MalformedXML"));
         };
         if others.iter().any(|p| p.size < MIN_PART) {
             return Err(Refusal(400, "EntityTooSmall"));
         }
-        let (bytes, tag, count) = (last.before.clone(), last.tag.clone(), upload.parts.len());
+        let (bytes, tag) = (last.before.clone(), last.tag.clone());
         if let Some(upload) = self.uploads.remove(id) {
             self.store(upload.path, upload.headers, bytes, count);
         }

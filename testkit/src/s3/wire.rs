@@ -101,9 +101,11 @@ impl Connection {
         &mut self,
         status: u16,
         headers: &[(&str, &str)],
+        length: Option<u64>,
         body: &[u8],
     ) -> io::Result<()> {
-        let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
+        let length = length.unwrap_or(body.len() as u64);
+        let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }

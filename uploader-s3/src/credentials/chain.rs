@@ -3,17 +3,23 @@
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers" and the
 //! pages of each provider, read 2026-11-21.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use notifier_core::{Error, ErrorKind, Result, Secret};
-use notifier_http::HttpClient;
+use notifier_http::{Answer, HttpClient};
 use serde::Deserialize;
 
 use super::{Found, container, instance, profile::Profile, web_identity};
 use crate::{Environment, sign::Keys};
 
-/// How long all places together may take.
-const FIND: Duration = Duration::from_secs(10);
+/// How long all places together may take: well below what the engine waits for a link.
+const FIND: Duration = Duration::from_secs(4);
+
+/// How long one place may take to answer.
+pub(super) const ASK: Duration = Duration::from_secs(2);
 
 /// The longest file that is read: a token, a list of profiles.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -24,6 +30,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub(crate) struct Chain {
     environment: Environment,
     region: Option<String>,
+    has_warned: AtomicBool,
 }
 
 impl Chain {
@@ -31,6 +38,7 @@ impl Chain {
         Self {
             environment,
             region,
+            has_warned: AtomicBool::new(false),
         }
     }
 
@@ -51,6 +59,15 @@ impl Chain {
             return Ok(found);
         }
         let profile = Profile::read(env)?;
+        if let Some(why) = &profile.unread
+            && !self.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                uploader = crate::S3AWS,
+                why,
+                "AWS's file cannot be read, and is left out"
+            );
+        }
         if let Some(found) = profile.keys()? {
             return Ok(found);
         }
@@ -117,8 +134,29 @@ struct Json {
     expiration: Option<jiff::Timestamp>,
 }
 
+/// A refusal to give keys. `what` was asked for; the answer's text is not shown, since it may
+/// hold whatever was asked with. One that passes may be tried again.
+pub(super) fn refused(answer: &Answer, passes: bool, what: &str) -> Error {
+    let kind = if passes || has_passing_status(answer) {
+        ErrorKind::Unavailable
+    } else {
+        ErrorKind::Unauthenticated
+    };
+    let (who, status) = (answer.who(), answer.status());
+    let e = Error::new(kind, format!("{who} answered {status} {what}"));
+    match answer.retry_after() {
+        Some(after) if e.is_retryable() => e.with_retry_after(after),
+        _ => e,
+    }
+}
+
+/// Whether the same question may be answered in a while.
+pub(super) fn has_passing_status(answer: &Answer) -> bool {
+    matches!(answer.status(), 408 | 429 | 500..)
+}
+
 /// Keys out of an answer in JSON.
-pub(super) fn from_json(answer: &notifier_http::Answer, from: &str) -> Result<Found> {
+pub(super) fn from_json(answer: &Answer, from: &str) -> Result<Found> {
     let json: Json = answer.json()?;
     Ok(Found {
         keys: Keys {

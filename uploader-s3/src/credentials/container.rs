@@ -35,21 +35,13 @@ pub(super) async fn find(http: &HttpClient, env: &Environment) -> Result<Option<
         })?),
         None => env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
     };
-    let mut request = http.get(&url).secret_url();
+    let mut request = http.get(&url).secret_url().timeout(Some(chain::ASK));
     if let Some(token) = token {
         request = request.secret_header("authorization", &Secret::from(token.trim()));
     }
     let answer = request.send().await?;
     if !answer.is_success() {
-        // Its text may hold whatever was asked with.
-        return Err(Error::new(
-            ErrorKind::Unauthenticated,
-            format!(
-                "{} answered {} for the container's keys",
-                answer.who(),
-                answer.status()
-            ),
-        ));
+        return Err(chain::refused(&answer, false, "for the container's keys"));
     }
     chain::from_json(&answer, "the container").map(Some)
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use notifier_core::{Error, ErrorKind, Result, Secret};
+use notifier_core::{Result, Secret};
 use notifier_http::{HttpClient, Request};
 
 use super::{Found, chain};
@@ -45,6 +45,9 @@ pub(super) async fn find(http: &HttpClient, env: &Environment) -> Result<Answer>
     .await;
     let token = match token {
         Ok(answer) if answer.is_success() => Secret::from(answer.text().trim()),
+        Ok(answer) if chain::has_passing_status(&answer) => {
+            return Err(chain::refused(&answer, true, "for a token to ask with"));
+        }
         Ok(answer) => {
             return none(&format!(
                 "its metadata service answered {}",
@@ -59,6 +62,9 @@ pub(super) async fn find(http: &HttpClient, env: &Environment) -> Result<Answer>
             .secret_header("x-aws-ec2-metadata-token", &token))
     };
     let roles = get(PATH).await?;
+    if chain::has_passing_status(&roles) {
+        return Err(chain::refused(&roles, true, "for the instance's role"));
+    }
     let text = roles.text();
     let role = match text.lines().next().map(str::trim) {
         Some(role) if roles.is_success() && is_role(role) => role,
@@ -66,14 +72,8 @@ pub(super) async fn find(http: &HttpClient, env: &Environment) -> Result<Answer>
     };
     let answer = get(&format!("{PATH}{role}")).await?;
     if !answer.is_success() {
-        return Err(Error::new(
-            ErrorKind::Unauthenticated,
-            format!(
-                "{} answered {} for the keys of the instance's role",
-                answer.who(),
-                answer.status()
-            ),
-        ));
+        let what = "for the keys of the instance's role";
+        return Err(chain::refused(&answer, false, what));
     }
     chain::from_json(&answer, "the instance").map(Answer::Found)
 }

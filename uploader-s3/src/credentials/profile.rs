@@ -14,30 +14,37 @@ use crate::{Environment, sign::Keys};
 pub(crate) struct Profile {
     pub(crate) name: String,
     pub(crate) region: Option<String>,
+    /// The file that nobody named and that cannot be read, and why.
+    pub(super) unread: Option<String>,
     values: BTreeMap<String, String>,
 }
 
 impl Profile {
     /// The profile that `AWS_PROFILE` names, or `default`; empty if there is none of it.
+    /// A file in the usual place that cannot be read is as good as none: services run
+    /// with a home that is no folder, or not theirs.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if a file is there and cannot be read, [`ErrorKind::Config`] if a
-    /// profile that was asked for is in neither.
+    /// [`ErrorKind::Io`] if a file that a variable names is there and cannot be read,
+    /// [`ErrorKind::Config`] if a profile that was asked for is in neither.
     pub(crate) fn read(env: &Environment) -> Result<Self> {
         let home = env.get("HOME").or_else(|| env.get("USERPROFILE"));
-        let path = |variable: &str, file: &str| {
-            env.get(variable)
-                .or_else(|| home.as_ref().map(|h| format!("{h}/.aws/{file}")))
+        let path = |variable: &str, file: &str| match env.get(variable) {
+            Some(path) => Some((path, true)),
+            None => home.as_ref().map(|h| (format!("{h}/.aws/{file}"), false)),
         };
         let asked = env.get("AWS_PROFILE");
         let name = asked.clone().unwrap_or_else(|| "default".to_owned());
         let mut values = BTreeMap::new();
         let mut is_there = false;
+        let mut unread = None;
         let config = path("AWS_CONFIG_FILE", "config");
         let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "credentials");
         // The second has the last word.
         for (path, with_word) in [(config, true), (credentials, false)] {
-            let Some(path) = path else { continue };
+            let Some((path, is_named)) = path else {
+                continue;
+            };
             match chain::read_file(&path) {
                 Ok(text) => {
                     if let Some(found) = section(&text, &name, with_word) {
@@ -46,6 +53,7 @@ impl Profile {
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) if !is_named => unread = Some(format!("{path}: {e}")),
                 Err(e) => {
                     return Err(
                         Error::new(ErrorKind::Io, format!("{path}: cannot be read")).with_source(e)
@@ -54,13 +62,15 @@ impl Profile {
             }
         }
         if asked.is_some() && !is_there {
+            let unread = unread.map(|u| format!(" ({u})")).unwrap_or_default();
             return Err(Error::config(format!(
-                "AWS_PROFILE: there is no profile {name:?} in AWS's files"
+                "AWS_PROFILE: there is no profile {name:?} in AWS's files{unread}"
             )));
         }
         Ok(Self {
             region: values.get("region").cloned(),
             name,
+            unread,
             values,
         })
     }
@@ -215,10 +225,36 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_an_error_only_if_it_was_named() {
+        let env = |variables: &'static [(&str, &str)]| {
+            Environment::new(move |name| {
+                let mut variables = variables.iter();
+                let found = variables.find(|(n, _)| *n == name)?;
+                Some(found.1.to_owned())
+            })
+        };
+        let profile = Profile::read(&env(&[("HOME", "/dev/null")])).unwrap();
+        assert!(profile.keys().unwrap().is_none());
+        let unread = profile.unread.unwrap();
+        assert!(unread.contains("/dev/null/.aws/credentials"), "{unread}");
+        for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+            let named = Environment::new(move |n| (n == name).then(|| "/dev/null/x".to_owned()));
+            let e = Profile::read(&named).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Io, "{name}");
+            assert!(e.to_string().contains("/dev/null/x"), "{e}");
+        }
+        let asked = env(&[("HOME", "/dev/null"), ("AWS_PROFILE", "team")]);
+        let e = Profile::read(&asked).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Config);
+        assert!(e.to_string().contains("/dev/null/.aws"), "{e}");
+    }
+
+    #[test]
     fn what_is_not_supported_is_named() {
         let profile = Profile {
             name: "x".into(),
             region: None,
+            unread: None,
             values: BTreeMap::from([("credential_process".into(), "run s3cret".into())]),
         };
         let e = profile.keys().unwrap_err().to_string();

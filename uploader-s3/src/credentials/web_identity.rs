@@ -45,6 +45,7 @@ pub(super) async fn find(
     let answer = http
         .post(&endpoint(env, region))
         .body("application/x-www-form-urlencoded", form)
+        .timeout(Some(chain::ASK))
         .send()
         .await?;
     let text = answer.text();
@@ -55,14 +56,10 @@ pub(super) async fn find(
             .filter(char::is_ascii_alphanumeric)
             .take(64)
             .collect();
-        return Err(Error::new(
-            ErrorKind::Unauthenticated,
-            format!(
-                "{} answered {} {code} to AssumeRoleWithWebIdentity",
-                answer.who(),
-                answer.status()
-            ),
-        ));
+        // These come with status 400.
+        let passes = matches!(code.as_str(), "Throttling" | "IDPCommunicationError");
+        let what = format!("{code} to AssumeRoleWithWebIdentity");
+        return Err(chain::refused(&answer, passes, &what));
     }
     let part = |name: &str| {
         xml::text(&text, name).ok_or_else(|| {

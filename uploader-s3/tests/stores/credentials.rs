@@ -3,19 +3,20 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use crate::common::{Log, failure, stdout};
+use futures_util::FutureExt as _;
 use notifier_core::{
     BackendSettings, ErrorKind, ManualClock, ObjectRef, Origin, Uploader, UploaderFactory,
     jiff::Timestamp,
 };
 use notifier_http::HttpClient;
-use notifier_testkit::http::{Action, Reply, Request, ScriptedServer};
+use notifier_testkit::http::{Action, Body, Reply, Request, ScriptedServer};
 use uploader_s3::{Environment, S3AWS_OPTIONS, S3AwsFactory};
 
 const NOW: &str = "2026-11-21T10:00:00Z";
@@ -29,6 +30,24 @@ struct Set {
 impl Set {
     /// An uploader without keys, of which AWS's variables and files are these.
     fn new(endpoint: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Self {
+        let clock = Arc::new(ManualClock::new(NOW.parse::<Timestamp>().unwrap()));
+        let http = HttpClient::builder()
+            .clock(Arc::clone(&clock) as _)
+            .build()
+            .unwrap();
+        Self {
+            clock,
+            ..Self::with(http, endpoint, variables, files)
+        }
+    }
+
+    /// The same with a client of its own clock.
+    fn with(
+        http: HttpClient,
+        endpoint: &str,
+        variables: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join(".aws")).unwrap();
         let mut all = BTreeMap::from([
@@ -42,11 +61,6 @@ impl Set {
         for (name, text) in files {
             std::fs::write(home.path().join(".aws").join(name), text).unwrap();
         }
-        let clock = Arc::new(ManualClock::new(NOW.parse::<Timestamp>().unwrap()));
-        let http = HttpClient::builder()
-            .clock(Arc::clone(&clock) as _)
-            .build()
-            .unwrap();
         let factory = S3AwsFactory::new(http)
             .environment(Environment::new(move |name| all.get(name).cloned()));
         let mut settings = BackendSettings::new(S3AWS_OPTIONS);
@@ -59,7 +73,7 @@ impl Set {
         }
         let uploader = factory.build(&settings).unwrap();
         Self {
-            clock,
+            clock: Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)),
             uploader,
             _home: home,
         }
@@ -71,6 +85,18 @@ impl Set {
         let link = self.uploader.link(&ObjectRef(note)).await?;
         let (_, rest) = link.split_once("X-Amz-Credential=").unwrap();
         Ok(rest.split('%').next().unwrap().to_owned())
+    }
+
+    /// Waits until links are signed with this key.
+    async fn until(&self, id: &str) {
+        let is_it = async {
+            while self.id().await.unwrap() != id {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), is_it)
+            .await
+            .unwrap_or_else(|_| panic!("{id} never came"));
     }
 }
 
@@ -102,6 +128,23 @@ async fn the_first_place_that_has_keys_decides() {
             && e.to_string().contains("set -s3aws.access_key"),
         "{e}"
     );
+}
+
+/// A service's user has a home that is no folder, or not its own.
+#[tokio::test]
+async fn a_home_that_cannot_be_read_does_not_end_the_search() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let s = hourly(asked).await;
+    let url = s.url("/");
+    let container = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str());
+    let home = ("HOME", "/dev/null");
+    let set = Set::new(STORE, &[home, container], &[]);
+    assert_eq!(set.id().await.unwrap(), "AK0");
+    let named = ("AWS_CONFIG_FILE", "/dev/null/config");
+    let set = Set::new(STORE, &[home, container, named], &[]);
+    let e = set.id().await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Io);
+    assert!(e.to_string().contains("/dev/null/config"), "{e}");
 }
 
 fn json(id: &str, expires: &str) -> String {
@@ -242,7 +285,8 @@ async fn keys_are_renewed_before_they_die_and_one_asks_for_all() {
     assert_eq!(set.id().await.unwrap(), "AK0");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     set.clock.advance(Duration::from_secs(2 * 60));
-    assert_eq!(set.id().await.unwrap(), "AK1");
+    set.until("AK1").await;
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
     // Where nobody answers, the old one is used while it lives.
     set.clock.advance(Duration::from_secs(60 * 60 - 2 * 60));
     s.refuse();
@@ -254,6 +298,127 @@ async fn keys_are_renewed_before_they_die_and_one_asks_for_all() {
     set.id().await.unwrap_err();
     set.clock.advance(Duration::from_secs(6));
     assert_eq!(set.id().await.unwrap(), "AK2");
+}
+
+/// Links have a time of their own: a source of keys that hangs must not take it.
+#[tokio::test]
+async fn a_key_that_lives_is_given_at_once_while_another_is_asked_for() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let s = hourly(Arc::clone(&asked)).await;
+    let url = s.url("/");
+    let set = Set::new(STORE, &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)], &[]);
+    assert_eq!(set.id().await.unwrap(), "AK0");
+    s.hang();
+    set.clock.advance(Duration::from_secs(56 * 60));
+    for _ in 0..20 {
+        let id = set.id().now_or_never().expect("at once");
+        assert_eq!(id.unwrap(), "AK0");
+    }
+    let requests = s.wait_for_requests(2, Duration::from_secs(60)).await;
+    assert_eq!(requests.len(), 2, "one asks for all");
+}
+
+#[tokio::test]
+async fn a_search_goes_on_when_who_asked_is_gone() {
+    let (answer, body) = Body::channel();
+    let first = Mutex::new(Some(body));
+    let s = ScriptedServer::with_service(move |_: &Request| match first.lock().unwrap().take() {
+        Some(body) => Reply::new(200).body(body).into(),
+        None => Action::status(404),
+    })
+    .await
+    .unwrap();
+    let url = s.url("/");
+    let set = Set::new(STORE, &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)], &[]);
+    assert!(set.id().now_or_never().is_none());
+    s.wait_for_requests(1, Duration::from_secs(60)).await;
+    answer.send(json("AKFIRST", "2026-11-21T16:00:00Z"));
+    drop(answer);
+    assert_eq!(set.id().await.unwrap(), "AKFIRST");
+    assert_eq!(s.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_passes_may_be_tried_again() {
+    let next = Arc::new(Mutex::new((200, "")));
+    let told = Arc::clone(&next);
+    let s = ScriptedServer::with_service(move |_: &Request| {
+        let (status, body) = *told.lock().unwrap();
+        Reply::new(status).body(body).into()
+    })
+    .await
+    .unwrap();
+    let url = s.url("/");
+    let places: [&[(&str, &str)]; 3] = [
+        &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())],
+        &[
+            ("AWS_ENDPOINT_URL_STS", url.as_str()),
+            ("AWS_ROLE_ARN", "arn:aws:iam::1:role/x"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "@HOME@/.aws/token"),
+        ],
+        &[
+            ("AWS_EC2_METADATA_DISABLED", ""),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str()),
+        ],
+    ];
+    for place in places {
+        let ask = async |status, body| {
+            *next.lock().unwrap() = (status, body);
+            let set = Set::new(STORE, place, &[("token", "t")]);
+            let e = set.id().await.unwrap_err();
+            (e.kind(), e.is_retryable())
+        };
+        for status in [408, 429, 500, 503] {
+            assert_eq!(
+                ask(status, "").await,
+                (ErrorKind::Unavailable, true),
+                "{place:?} {status}"
+            );
+        }
+        for status in [400, 403, 404] {
+            assert_eq!(
+                ask(status, "").await,
+                (ErrorKind::Unauthenticated, false),
+                "{place:?} {status}"
+            );
+        }
+    }
+    // It says so in its own way.
+    *next.lock().unwrap() = (400, "<Error><Code>Throttling</Code></Error>");
+    let set = Set::new(STORE, places[1], &[("token", "t")]);
+    assert!(set.id().await.unwrap_err().is_retryable());
+    // It stands for half a second.
+    set.clock.advance(Duration::from_secs(1));
+    *next.lock().unwrap() = (
+        200,
+        "<R><AccessKeyId>AKROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2026-11-21T11:00:00Z</Expiration></R>",
+    );
+    assert_eq!(set.id().await.unwrap(), "AKROLE");
+}
+
+#[tokio::test]
+async fn an_upload_waits_for_keys_that_are_not_there_yet() {
+    let s = ScriptedServer::with_service(|_: &Request| {
+        Reply::new(200)
+            .body(json("AKLATE", "2126-11-21T16:00:00Z"))
+            .into()
+    })
+    .await
+    .unwrap();
+    s.next(Action::status(503));
+    let store = ScriptedServer::with_service(|_: &Request| Action::status(200))
+        .await
+        .unwrap();
+    let url = s.url("/");
+    let container = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str())];
+    // With a clock that goes on, since a failure stands for half a second.
+    let set = Set::with(HttpClient::new().unwrap(), &store.url(""), &container, &[]);
+    set.uploader
+        .upload(&failure("web"), &stdout(), &Log::of(10))
+        .await
+        .unwrap();
+    assert_eq!(s.requests().len(), 2);
+    assert_eq!(store.requests().len(), 1);
 }
 
 #[tokio::test]

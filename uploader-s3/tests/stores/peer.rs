@@ -38,6 +38,23 @@ impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
         Self(command.spawn().expect("the program starts"))
     }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.try_wait().expect("the program is ours").is_some()
+    }
+
+    /// Waits until it listens; false if it ended, as it does if another program took the port.
+    pub(crate) fn listens(&mut self, port: u16) -> bool {
+        let until = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if self.is_over() {
+                return false;
+            }
+            assert!(Instant::now() < until, "nothing listens");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        !self.is_over()
+    }
 }
 
 impl Drop for Program {
@@ -47,17 +64,19 @@ impl Drop for Program {
     }
 }
 
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Ports that nobody listens at now, all different: none is let go before all are chosen.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.each_ref()
+        .map(|listener| listener.local_addr().unwrap().port())
 }
 
-pub(crate) fn wait_for_port(port: u16) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "nothing listens");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+/// Starts a store with new ports, and once more if it ended at once: between choosing a
+/// port and listening at it another program may take it.
+pub(crate) fn started<T>(start: impl Fn() -> Option<T>) -> T {
+    start()
+        .or_else(start)
+        .expect("the store ended at once, twice")
 }
 
 /// All of it, with a store that has the bucket `logs`.

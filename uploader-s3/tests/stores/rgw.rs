@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     common::{ACCESS_KEY, SECRET_KEY},
-    peer::{Peer, Program, free_port, holds, wait_for_port},
+    peer::{Peer, Program, free_ports, holds, started},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};
@@ -63,18 +63,14 @@ struct Place {
 }
 
 impl Place {
-    fn new(folder: &Path, gateway: u16) -> Self {
+    fn new(folder: &Path, [gateway, v2, v1]: [u16; 3]) -> Self {
         for name in ["mon", "osd", "rgw"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
         let place = Self {
             folder: folder.to_owned(),
             id: uuid(),
-            monitor: format!(
-                "[v2:127.0.0.1:{},v1:127.0.0.1:{}]",
-                free_port(),
-                free_port()
-            ),
+            monitor: format!("[v2:127.0.0.1:{v2},v1:127.0.0.1:{v1}]"),
         };
         let at = folder.display();
         let settings = [
@@ -141,13 +137,17 @@ impl Place {
         assert!(out.status.success(), "{program} {args:?}: {said}");
     }
 
-    fn wait(&self, args: &[&str], until: impl Fn(&str) -> bool) {
+    /// Waits for an answer; false if the program that gives it ended.
+    fn wait(&self, program: &mut Program, args: &[&str], until: impl Fn(&str) -> bool) -> bool {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             let mut c = self.command("ceph", &["--connect-timeout", "5"]);
             let out = c.args(args).stdout(Stdio::piped()).output().unwrap();
             if out.status.success() && until(&String::from_utf8_lossy(&out.stdout)) {
-                return;
+                return true;
+            }
+            if program.is_over() {
+                return false;
             }
             assert!(Instant::now() < end, "{args:?} has no end");
             std::thread::sleep(Duration::from_millis(200));
@@ -163,10 +163,11 @@ fn uuid() -> String {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    /// `None` if one of its programs ended at once.
+    fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let place = Place::new(folder.path(), port);
+        let ports = free_ports();
+        let place = Place::new(folder.path(), ports);
         place.run(
             "monmaptool",
             &[
@@ -191,13 +192,18 @@ impl Cluster {
                 "keyring",
             ],
         );
-        let monitor = Program::start(&mut place.command("ceph-mon", &["-i", "a", "-f"]));
-        place.wait(&["-s"], |_| true);
+        let mut monitor = Program::start(&mut place.command("ceph-mon", &["-i", "a", "-f"]));
+        if !place.wait(&mut monitor, &["-s"], |_| true) {
+            return None;
+        }
         let osd = uuid();
         place.run("ceph", &["osd", "new", &osd]);
         place.run("ceph-osd", &["-i", "0", "--mkfs", "--osd-uuid", &osd]);
-        let store = Program::start(&mut place.command("ceph-osd", &["-i", "0", "-f"]));
-        place.wait(&["osd", "stat"], |said| said.contains("1 up"));
+        let mut store = Program::start(&mut place.command("ceph-osd", &["-i", "0", "-f"]));
+        let is_up = |said: &str| said.contains("1 up");
+        if !place.wait(&mut store, &["osd", "stat"], is_up) {
+            return None;
+        }
         place.run(
             "radosgw-admin",
             &[
@@ -211,15 +217,19 @@ impl Cluster {
                 SECRET_KEY,
             ],
         );
-        let gateway = Program::start(&mut place.command("radosgw", &["-n", "client.rgw", "-f"]));
-        wait_for_port(port);
-        Self {
+        let rgw = &["-n", "client.rgw", "-f"];
+        let mut gateway = Program::start(&mut place.command("radosgw", rgw));
+        let port = ports[0];
+        let is_there = gateway.listens(port);
+        // As a whole in any case, for the order in which it ends.
+        let cluster = Self {
             _gateway: gateway,
             _store: store,
             _monitor: monitor,
             port,
             _folder: folder,
-        }
+        };
+        is_there.then_some(cluster)
     }
 
     fn url(&self) -> String {
@@ -253,7 +263,7 @@ async fn holds_with_ceph() {
     if !are_here() {
         return;
     }
-    let cluster = Cluster::start();
+    let cluster = started(Cluster::start);
     cluster.make_bucket().await;
     let peer = Peer {
         says_its_time: true,

@@ -6,7 +6,7 @@ use notifier_testkit::peer::{path, ran};
 
 use crate::{
     common::{ACCESS_KEY, SECRET_KEY},
-    peer::{Peer, Program, free_port, holds, wait_for_port},
+    peer::{Peer, Program, free_ports, holds, started},
 };
 
 /// Its name in what a run of the tests says.
@@ -19,18 +19,20 @@ async fn holds_with_s3s() {
     };
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("logs")).unwrap();
-    let port = free_port();
-    let _store = Program::start(
-        Command::new(program)
-            .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY])
-            .arg(folder.path())
-            .env("RUST_LOG", "error")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null()),
-    );
-    wait_for_port(port);
+    let (port, _store) = started(|| {
+        let [port] = free_ports();
+        let mut store = Program::start(
+            Command::new(&program)
+                .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+                .args(["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY])
+                .arg(folder.path())
+                .env("RUST_LOG", "error")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        store.listens(port).then_some((port, store))
+    });
     let peer = Peer {
         says_its_time: true,
         unknown_key: "NotSignedUp",

@@ -14,7 +14,8 @@ pub(super) fn install(may_install: bool, peers: &mut Peers) {
 }
 
 fn s3s(may_install: bool) -> Result<PathBuf> {
-    let folder = folder("s3s-fs");
+    // Another version is another folder, and is installed beside.
+    let folder = folder(&format!("s3s-fs-{VERSION}"));
     let program = folder.join("bin/s3s-fs");
     if !program.exists() {
         if !may_install {
