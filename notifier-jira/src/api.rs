@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use notifier_core::{
-    Clock, Error, ErrorKind, FailureKey, Result, Secret, Settings, redact::Redactor,
+    Clock, Error, ErrorKind, FailureKey, Result, Scope, Secret, Settings, redact::Redactor,
 };
 use notifier_http::{Answer, HttpClient, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    error::{Step, refused, unanswered},
+    error::{Step, config, refused, unanswered},
     neutral, wiki,
 };
 
@@ -29,6 +29,30 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// A part of a path.
 pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// What an address has that paths cannot be added to, or that must not be shown.
+fn too_much(url: &str) -> Option<&'static str> {
+    if url.contains('#') {
+        return Some("a fragment");
+    }
+    if url.contains('?') {
+        return Some("a query");
+    }
+    // As readers of addresses see it: gaps are none, and slashes of both kinds, in any
+    // number, may stand after the scheme.
+    let url: String = url
+        .trim()
+        .chars()
+        .filter(|c| !matches!(c, '\t' | '\n' | '\r'))
+        .collect();
+    let rest = url.split_once(':').map_or(url.as_str(), |(_, rest)| rest);
+    let host = rest
+        .trim_start_matches(['/', '\\'])
+        .split(['/', '\\'])
+        .next();
+    host.is_some_and(|host| host.contains('@'))
+        .then_some("a user or a password")
 }
 
 /// Which of the two Jiras it is.
@@ -85,12 +109,22 @@ impl Api {
         settings: &Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let base = settings.require("url")?;
-        let password = Secret::new(settings.require("password")?);
+        // Without these, all reports wait for a person, and none is given up alone.
+        let require = |key| {
+            let value = settings.require(key);
+            value.map_err(|e| e.with_scope(Scope::Destination))
+        };
+        let base = require("url")?;
+        let password = Secret::new(require("password")?);
         let user = settings.text("username").to_owned();
         let http = http.for_origin(settings.origin("url"));
         http.check_url(base)
-            .map_err(|e| Error::config("jira.url cannot be used").with_source(e))?;
+            .map_err(|e| config("jira.url cannot be used").with_source(e))?;
+        if let Some(what) = too_much(base) {
+            return Err(config(format!(
+                "jira.url has {what}; write the address alone, such as https://jira.example, and who logs in as -jira.username and -jira.password"
+            )));
+        }
         let parts = [base, user.as_str(), password.expose()];
         let identity = FailureKey::of_parts(parts).as_str().to_owned();
         let secrets = [
@@ -182,14 +216,14 @@ impl Api {
         self.call(self.request(Method::GET, path), Step::Look).await
     }
 
-    /// Looks something up that need not be there.
+    /// Reads an issue, or what is kept with one, which need not be there.
     pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
         let answer = self
-            .send(self.request(Method::GET, path), Step::Look)
+            .send(self.request(Method::GET, path), Step::Read)
             .await?;
         match answer.status() {
             404 => Ok(None),
-            _ => self.read(&answer, Step::Look).map(Some),
+            _ => self.read(&answer, Step::Read).map(Some),
         }
     }
 }

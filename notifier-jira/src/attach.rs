@@ -1,5 +1,7 @@
 //! The ends of logs as files of an issue.
 
+use std::time::Duration;
+
 use notifier_core::{Error, ErrorKind, Report, Result};
 use notifier_http::Method;
 use serde::Deserialize;
@@ -14,6 +16,9 @@ pub(crate) const MOST: u64 = 10 * 1024 * 1024;
 
 /// How often an attachment is tried.
 pub(crate) const TRIES: u32 = 3;
+
+/// The time that one file has: more than a question, and two fit into an attempt.
+const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The logs that templates know.
 const LOGS: [&str; 2] = ["stdout", "stderr"];
@@ -52,7 +57,14 @@ pub(crate) async fn attach(
 ) -> Result<Vec<Error>> {
     let most = usize::try_from(bytes.min(MOST)).unwrap_or(0);
     let there = match again {
-        true => files(api, flavour, key).await?,
+        true => match files(api, flavour, key).await {
+            Ok(files) => files,
+            Err(e) if e.is_retryable() => return Err(e),
+            Err(e) => {
+                let text = format!("the logs were not attached to {key}: its files cannot be seen");
+                return Ok(vec![Error::new(e.kind(), text).with_source(e)]);
+            }
+        },
         false => Vec::new(),
     };
     let mut warnings = Vec::new();
@@ -106,6 +118,7 @@ async fn send(api: &Api, flavour: Flavour, key: &str, name: &str, bytes: &[u8]) 
         .request(Method::POST, &flavour.path(&path))
         // Jira takes no files from pages of other sites, and asks this of programs.
         .header("X-Atlassian-Token", "no-check")
+        .timeout(Some(TIMEOUT))
         .body(&format!("multipart/form-data; boundary={boundary}"), body);
     let answer = api.send(request, Step::Attach).await?;
     match answer.is_success() {

@@ -40,38 +40,49 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
 
     /// The answer that is kept, or a new one. An error is not kept.
     pub(crate) async fn get(&self, key: K, ask: impl Future<Output = Result<V>>) -> Result<V> {
-        let slot = {
-            let mut slots = lock(&self.slots);
-            if slots.len() >= MOST && !slots.contains_key(&key) {
-                slots.clear();
-            }
-            Arc::clone(slots.entry(key).or_default())
-        };
+        let slot = self.slot(key);
         let mut slot = slot.lock().await;
         let now = self.clock.now();
-        if let Some((at, value)) = &*slot {
-            let age = now.duration_since(*at);
-            if Duration::try_from(age).is_ok_and(|age| age < LIFE) {
-                return Ok(value.clone());
-            }
+        if let Some(value) = young(&slot, now) {
+            return Ok(value);
         }
         let value = ask.await?;
         *slot = Some((now, value.clone()));
         Ok(value)
     }
 
-    /// Keeps an answer that came in another way.
-    pub(crate) async fn set(&self, key: &K, value: V) {
-        let slot = lock(&self.slots).get(key).map(Arc::clone);
-        if let Some(slot) = slot {
-            *slot.lock().await = Some((self.clock.now(), value));
+    fn slot(&self, key: K) -> Slot<V> {
+        let mut slots = lock(&self.slots);
+        if slots.len() >= MOST && !slots.contains_key(&key) {
+            slots.clear();
         }
+        Arc::clone(slots.entry(key).or_default())
+    }
+
+    /// The answer that is kept.
+    pub(crate) async fn kept(&self, key: &K) -> Option<V> {
+        let slot = lock(&self.slots).get(key).map(Arc::clone)?;
+        let slot = slot.lock().await;
+        young(&slot, self.clock.now())
+    }
+
+    /// Keeps an answer that came in another way.
+    pub(crate) async fn set(&self, key: K, value: V) {
+        let slot = self.slot(key);
+        *slot.lock().await = Some((self.clock.now(), value));
     }
 
     /// Asks anew the next time.
     pub(crate) fn forget(&self, key: &K) {
         lock(&self.slots).remove(key);
     }
+}
+
+/// What a slot has, if it is not too old.
+fn young<V: Clone>(slot: &Option<(Timestamp, V)>, now: Timestamp) -> Option<V> {
+    let (at, value) = slot.as_ref()?;
+    let age = Duration::try_from(now.duration_since(*at)).ok()?;
+    (age < LIFE).then(|| value.clone())
 }
 
 #[cfg(test)]
@@ -97,6 +108,11 @@ mod tests {
         assert_eq!(cache.get(1, ask()).await.unwrap(), 1);
         cache.forget(&1);
         assert_eq!(cache.get(1, ask()).await.unwrap(), 2);
+        assert_eq!(cache.kept(&1).await, Some(2));
+        cache.set(7, 5).await;
+        assert_eq!(cache.kept(&7).await, Some(5));
+        clock.advance(LIFE);
+        assert_eq!(cache.kept(&7).await, None);
         let failed = cache.get(2, async { Err(Error::config("x")) }).await;
         assert!(failed.is_err());
         assert_eq!(cache.get(2, ask()).await.unwrap(), 3);

@@ -18,6 +18,8 @@ pub(crate) enum Step {
     Look,
     /// The issues that a query finds; nothing is changed.
     Search,
+    /// One issue, or what is kept with it; nothing is changed.
+    Read,
     /// A new issue.
     Create,
     /// A comment, or a note beside the issue.
@@ -30,7 +32,16 @@ pub(crate) enum Step {
 
 impl Step {
     fn changes(self) -> bool {
-        !matches!(self, Self::Look | Self::Search)
+        !matches!(self, Self::Look | Self::Search | Self::Read)
+    }
+
+    /// Whether it is about one issue that is there: what is refused there says nothing of
+    /// others.
+    fn is_of_one_issue(self) -> bool {
+        matches!(
+            self,
+            Self::Read | Self::Comment | Self::Transition | Self::Attach
+        )
     }
 }
 
@@ -151,9 +162,16 @@ pub(crate) fn refused(answer: &Answer, step: Step, redactor: &Redactor, now: Tim
                 text = format!("{text}; check -jira.username and -jira.password");
             } else {
                 text = format!("{text}; the user may not do this");
+                if step.is_of_one_issue() {
+                    scope = Scope::Message;
+                }
             }
         }
-        404 if step == Step::Create => {
+        // Before an issue is sent also what stands in front of a Jira that restarts.
+        404 if matches!(step, Step::Create | Step::Look | Step::Search) => {
+            (kind, scope) = (ErrorKind::Config, Scope::Destination);
+        }
+        400 if step == Step::Look => {
             (kind, scope) = (ErrorKind::Config, Scope::Destination);
         }
         410 => {
@@ -193,6 +211,12 @@ pub(crate) fn is_about_others(complaints: &BTreeMap<String, String>, sent: &[Str
         && complaints
             .keys()
             .all(|field| !field.is_empty() && !sent.contains(field))
+}
+
+/// Whether an issue, or what is kept with it, is closed to this user, and to no other
+/// request of it.
+pub(crate) fn is_closed_to_us(e: &Error) -> bool {
+    e.kind() == ErrorKind::PermissionDenied && e.scope() == Scope::Message
 }
 
 /// A setting that does not fit what Jira has; nothing can be sent until a person changes it.

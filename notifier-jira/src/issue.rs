@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     api::{Api, Flavour, segment},
+    error::is_closed_to_us,
     jql::Closed,
 };
 
@@ -77,10 +78,14 @@ impl Issue {
         own.is_some_and(|s| s.trim() == summary.trim())
     }
 
-    /// The issue of this key as it is now, whatever the index says.
+    /// The issue of this key as it is now, whatever the index says. `None`: there is none,
+    /// or this user may not read it.
     pub(crate) async fn read(api: &Api, flavour: Flavour, key: &str) -> Result<Option<Self>> {
         let path = format!("issue/{}?fields={}", segment(key), FIELDS.join(","));
-        api.find(&flavour.path(&path)).await
+        match api.find(&flavour.path(&path)).await {
+            Err(e) if is_closed_to_us(&e) => Ok(None),
+            found => found,
+        }
     }
 }
 

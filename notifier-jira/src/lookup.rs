@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     api::{Flavour, segment},
-    error::one_line,
+    error::{is_closed_to_us, one_line},
     issue::Issue,
     jql::{self, Alike, Closed},
     message::Message,
@@ -60,7 +60,11 @@ impl Attempt<'_> {
         let found = search::find(&self.api, flavour, &jql, MOST_LOOKED_AT, same).await?;
         for issue in found {
             let path = format!("issue/{}/properties/{DELIVERY}", segment(&issue.key));
-            let property: Option<DeliveryProperty> = self.api.find(&flavour.path(&path)).await?;
+            let property: Option<DeliveryProperty> = match self.api.find(&flavour.path(&path)).await
+            {
+                Err(e) if is_closed_to_us(&e) => continue,
+                found => found?,
+            };
             if property.is_some_and(|p| p.value.delivery == self.opts.id.as_str()) {
                 return Ok(Some(issue.key));
             }
@@ -104,7 +108,18 @@ impl Attempt<'_> {
             }
             closed.get_or_insert(issue.key);
         }
-        if let Some(key) = self.jira.registry.find(&self.api, flavour, marker).await?
+        let noted = self.jira.registry.find(&self.api, flavour, marker).await;
+        let noted = match noted {
+            Err(e) if e.kind() == ErrorKind::RateLimited => return Err(e),
+            Err(e) => {
+                let text = "the issues of late that are noted in Jira cannot be read; one that was made just before a restart may be made again";
+                self.warnings
+                    .push(Error::new(e.kind(), text).with_source(e));
+                None
+            }
+            Ok(noted) => noted,
+        };
+        if let Some(key) = noted
             && let Some(issue) = Issue::read(&self.api, flavour, &key).await?
         {
             if !issue.is_closed(&self.closed) {
@@ -122,7 +137,7 @@ impl Attempt<'_> {
             let text =
                 "another report asked for this issue, and whether it was made is not known yet";
             let wait = FIRST_LOOK.min(SETTLED - age).max(Duration::from_secs(1));
-            return Err(Error::new(ErrorKind::Unavailable, text).with_retry_after(wait));
+            return Err(Error::new(ErrorKind::Pending, text).with_retry_after(wait));
         }
         Ok(closed.filter(|_| wants_closed).map(Found::Closed))
     }
@@ -160,7 +175,7 @@ impl Attempt<'_> {
         let Ok(found) = self.ask(flavour, alike, Some(&Closed::Done)).await else {
             return Err(e);
         };
-        self.jira.note_no_status(&self.api, &name);
+        self.jira.note_no_status(&self.api, &name).await;
         self.warnings.push(Error::config(format!(
             "jira.issue_closed_status: this Jira refuses a search with the status {:?}; issues that are done count as closed; name a status that there is, or none",
             one_line(&name, 60)

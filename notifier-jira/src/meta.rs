@@ -13,6 +13,9 @@ use crate::{
 const PAGE: usize = 50;
 const PAGES: usize = 20;
 
+/// How many values with a comma are kept of a field.
+const MOST_WITH_COMMA: usize = 1000;
+
 /// How many names an error lists.
 const MOST_LISTED: usize = 40;
 
@@ -44,6 +47,8 @@ pub(crate) struct Field {
     pub(crate) required: bool,
     pub(crate) has_default_value: bool,
     pub(crate) schema: Schema,
+    /// The values it may have, of those with a comma in them.
+    pub(crate) with_comma: Vec<String>,
 }
 
 /// A page of either flavour.
@@ -74,6 +79,17 @@ struct RawField {
     has_default_value: bool,
     #[serde(default)]
     schema: Schema,
+    #[serde(default)]
+    allowed_values: Option<Vec<Allowed>>,
+}
+
+/// A value that a field may have: of versions and the like a name, of options a value.
+#[derive(Deserialize)]
+struct Allowed {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    value: Option<String>,
 }
 
 impl RawField {
@@ -84,21 +100,25 @@ impl RawField {
             required: self.required,
             has_default_value: self.has_default_value,
             schema: self.schema,
+            with_comma: self
+                .allowed_values
+                .into_iter()
+                .flatten()
+                .filter_map(|a| a.value.or(a.name))
+                .filter(|v| v.contains(','))
+                .take(MOST_WITH_COMMA)
+                .collect(),
         })
     }
 }
 
 /// All pages of a list.
-async fn pages<T: for<'a> Deserialize<'a>>(api: &Api, path: &str) -> Result<Option<Vec<T>>> {
+async fn pages<T: for<'a> Deserialize<'a>>(api: &Api, path: &str) -> Result<Vec<T>> {
     let mut out: Vec<T> = Vec::new();
     for _ in 0..PAGES {
         let start = out.len();
         let path = format!("{path}?startAt={start}&maxResults={PAGE}");
-        let page: Page<T> = match api.find(&path).await? {
-            Some(page) => page,
-            None if start == 0 => return Ok(None),
-            None => break,
-        };
+        let page: Page<T> = api.get(&path).await?;
         let count = page.values.len();
         out.extend(page.values);
         let is_whole = page.total.is_some_and(|t| out.len() >= t);
@@ -109,7 +129,16 @@ async fn pages<T: for<'a> Deserialize<'a>>(api: &Api, path: &str) -> Result<Opti
             break;
         }
     }
-    Ok(Some(out))
+    Ok(out)
+}
+
+/// What is said of a project. `None`: there is no such project, or it is hidden; Cloud
+/// answers 404 then, and Data Center 400.
+fn unless_unknown<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(e) if matches!(e.code(), Some("400" | "404")) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,10 +167,8 @@ async fn old(api: &Api, project: &str) -> Result<Option<Vec<OldType>>> {
         "/rest/api/2/issue/createmeta?projectKeys={}&expand=projects.issuetypes.fields",
         segment(project)
     );
-    let meta: Option<OldMeta> = api.find(&path).await?;
-    Ok(meta
-        .and_then(|m| m.projects.into_iter().next())
-        .map(|p| p.issuetypes))
+    let meta: OldMeta = api.get(&path).await?;
+    Ok(meta.projects.into_iter().next().map(|p| p.issuetypes))
 }
 
 /// The types that a project offers. `None`: there is no such project, or it is not shown to
@@ -156,7 +183,7 @@ pub(crate) async fn types(
         return Ok(types.map(|t| t.into_iter().map(|t| t.kind).collect()));
     }
     let path = format!("issue/createmeta/{}/issuetypes", segment(project));
-    pages(api, &instance.flavour.path(&path)).await
+    unless_unknown(pages(api, &instance.flavour.path(&path)).await)
 }
 
 /// The fields that a type of issue has in a project.
@@ -180,12 +207,8 @@ pub(crate) async fn fields(
         segment(project),
         segment(&kind.id)
     );
-    let raw: Option<Vec<RawField>> = pages(api, &instance.flavour.path(&path)).await?;
-    Ok(raw
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|f| f.named(None))
-        .collect())
+    let raw: Vec<RawField> = pages(api, &instance.flavour.path(&path)).await?;
+    Ok(raw.into_iter().filter_map(|f| f.named(None)).collect())
 }
 
 /// The one that a name means: by its id, by the very name, or by the name in any case if
@@ -199,10 +222,38 @@ fn choose<'a, T>(
     let wanted = wanted.trim();
     let by_name = all.iter().find(|t| name(t) == wanted);
     let by_id = || all.iter().find(|t| id(t) == wanted);
-    by_name.or_else(by_id).or_else(|| {
-        let lower = wanted.to_lowercase();
-        let mut alike = all.iter().filter(|t| name(t).to_lowercase() == lower);
-        alike.next().filter(|_| alike.next().is_none())
+    let lower = wanted.to_lowercase();
+    let by_id_in_any_case = || all.iter().find(|t| id(t).to_lowercase() == lower);
+    by_name
+        .or_else(by_id)
+        .or_else(|| {
+            let mut alike = all.iter().filter(|t| name(t).to_lowercase() == lower);
+            alike.next().filter(|_| alike.next().is_none())
+        })
+        .or_else(by_id_in_any_case)
+}
+
+/// The id of a field of Jira's own that a name means. Where Jira speaks another language,
+/// it shows another name.
+fn well_known(name: &str) -> Option<&'static str> {
+    let letters: String = name
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    Some(match letters.as_str() {
+        "description" => "description",
+        "summary" => "summary",
+        "priority" => "priority",
+        "labels" => "labels",
+        "components" => "components",
+        "fixversions" => "fixVersions",
+        "versions" | "affectsversions" => "versions",
+        "environment" => "environment",
+        "duedate" => "duedate",
+        "assignee" => "assignee",
+        "reporter" => "reporter",
+        _ => return None,
     })
 }
 
@@ -239,7 +290,7 @@ pub(crate) fn choose_type<'a>(
     })
 }
 
-/// The field of this name.
+/// The field of this name, or of the id that the name has everywhere.
 ///
 /// # Errors
 /// If there is none, with those there are.
@@ -248,7 +299,9 @@ pub(crate) fn choose_field<'a>(
     wanted: &str,
     place: &str,
 ) -> Result<&'a Field> {
-    choose(fields, wanted, |f| &f.field_id, |f| &f.name).ok_or_else(|| {
+    let own = well_known(wanted).and_then(|id| fields.iter().find(|f| f.field_id == id));
+    let found = own.or_else(|| choose(fields, wanted, |f| &f.field_id, |f| &f.name));
+    found.ok_or_else(|| {
         let is_twice = fields
             .iter()
             .filter(|f| f.name.eq_ignore_ascii_case(wanted.trim()))
@@ -279,10 +332,8 @@ pub(crate) struct Project {
 /// The projects that this user sees, not all of a very large instance.
 pub(crate) async fn projects(api: &Api, flavour: Flavour) -> Result<Vec<Project>> {
     match flavour {
-        Flavour::Cloud => Ok(pages(api, "/rest/api/3/project/search")
-            .await?
-            .unwrap_or_default()),
-        Flavour::DataCenter => Ok(api.find("/rest/api/2/project").await?.unwrap_or_default()),
+        Flavour::Cloud => pages(api, "/rest/api/3/project/search").await,
+        Flavour::DataCenter => api.get("/rest/api/2/project").await,
     }
 }
 
@@ -306,6 +357,7 @@ mod tests {
             required: false,
             has_default_value: false,
             schema: Schema::default(),
+            with_comma: Vec::new(),
         }
     }
 
@@ -316,6 +368,10 @@ mod tests {
             field("customfield_1", "Team"),
             field("customfield_2", "team"),
             field("customfield_3", "Severity"),
+            field("description", "Beschreibung"),
+            field("fixVersions", "Lösungsversion"),
+            field("duedate", "Fällig"),
+            field("customfield_4", "Due Date"),
         ];
         let id =
             |name: &str| choose_field(&fields, name, "type Bug of OPS").map(|f| f.field_id.clone());
@@ -326,12 +382,18 @@ mod tests {
             ("Team", "customfield_1"),
             ("SEVERITY", "customfield_3"),
             ("customfield_3", "customfield_3"),
+            ("CustomField_3", "customfield_3"),
+            ("Description", "description"),
+            ("beschreibung", "description"),
+            ("Fix Version/s", "fixVersions"),
+            ("fixversions", "fixVersions"),
+            ("Due date", "duedate"),
         ] {
             assert_eq!(id(name).unwrap(), expected, "{name}");
         }
         assert_eq!(
             id("TEAM").unwrap_err().to_string(),
-            "jira.fields: type Bug of OPS has no field \"TEAM\", but several that differ in case; it offers Priority, Team, team, Severity"
+            "jira.fields: type Bug of OPS has no field \"TEAM\", but several that differ in case; it offers Priority, Team, team, Severity, Beschreibung, Lösungsversion, Fällig, Due Date"
         );
         assert_eq!(
             id("x").unwrap_err().scope(),
@@ -344,6 +406,13 @@ mod tests {
         let names: Vec<String> = (0..100).map(|n| n.to_string()).collect();
         assert!(list(names.iter().map(String::as_str)).ends_with("39 and 60 more"));
         assert_eq!(list([].into_iter()), "nothing");
+    }
+
+    #[test]
+    fn values_with_commas_are_kept() {
+        let json = r#"{"fieldId":"components","name":"C","allowedValues":[{"id":"1","name":"a, b"},{"id":"2","name":"c"},{"id":"3","value":"d,e"},{"key":"x"}]}"#;
+        let field: RawField = serde_json::from_str(json).unwrap();
+        assert_eq!(field.named(None).unwrap().with_comma, ["a, b", "d,e"]);
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub(crate) fn as_failure(report: &Report, failure: FailureRecord) -> Report {
     Report::new(Subject::Failure(Arc::new(failure)))
         .with_links(report.links().clone())
         .with_config(move |key| config.config(key))
-        .with_redactor(report.redactor().clone())
+        .with_redactors(report.redactor().clone(), report.text_redactor().clone())
         .with_now(report.now())
         .with_zone(report.zone().clone())
 }
@@ -223,6 +223,19 @@ mod tests {
         assert!(!inner.name.contains('['));
         assert_eq!(n.report().links().stdout, "http://a/x%20y%7Cz%5D");
         assert_eq!(n.report().links().stderr, "");
+    }
+
+    #[test]
+    fn a_word_that_a_task_calls_a_secret_stays_in_the_text() {
+        use notifier_core::redact::Redactor;
+        let f = FailureRecord::new("x", "[a|b] stdout", "s", Timestamp::UNIX_EPOCH);
+        let report = Report::failure(f.clone())
+            .with_redactors(Redactor::new(["stdout"]), Redactor::new(["hunter22"]));
+        let n = Neutral::new(&report, &f);
+        assert_eq!(n.report().text_redactor().redact("[stdout|"), "[stdout|");
+        assert_eq!(n.report().text_redactor().redact("hunter22"), "***");
+        let inner = n.report().subject().failure().unwrap();
+        assert_eq!(restore(&inner.name), "[a|b] ***");
     }
 
     #[test]

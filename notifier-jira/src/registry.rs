@@ -27,7 +27,8 @@ use crate::{
 /// The property.
 const PROPERTY: &str = "notifier-recent";
 
-/// How long an issue is kept: longer than any index lags.
+/// How long an issue is kept: longer than any index lags, and shorter than this process
+/// remembers its own.
 const LIFE: Duration = Duration::from_secs(1800);
 
 /// How many are kept: a property holds 32,768 bytes.
@@ -39,9 +40,26 @@ struct Book {
     /// Key, and milliseconds since 1970, by marker.
     #[serde(default)]
     issues: BTreeMap<String, (String, i64)>,
+    /// Whether what Jira has is in it, so that it may be written in its place.
+    #[serde(skip)]
+    is_read: bool,
 }
 
 impl Book {
+    /// Adds what is noted in Jira.
+    fn merge(&mut self, read: Self) {
+        for (marker, (key, at)) in read.issues {
+            let entry = self
+                .issues
+                .entry(marker)
+                .or_insert_with(|| (key.clone(), at));
+            if entry.1 < at {
+                *entry = (key, at);
+            }
+        }
+        self.is_read = true;
+    }
+
     fn tidy(&mut self, now: Timestamp) {
         let now = now.as_millisecond();
         let life = i64::try_from(LIFE.as_millis()).unwrap_or(i64::MAX);
@@ -78,11 +96,14 @@ pub(crate) struct Registry {
     /// The property's path for each user; `None` where there is none.
     paths: Cache<String, Option<String>>,
     books: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Book>>>>,
+    /// Since when this process remembers by itself.
+    since: Timestamp,
 }
 
 impl Registry {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
+            since: clock.now(),
             paths: Cache::new(clock),
             books: Mutex::default(),
         }
@@ -96,53 +117,59 @@ impl Registry {
         Arc::clone(books.entry(api.identity().to_owned()).or_default())
     }
 
-    /// The key of an issue of late.
+    /// The key of an issue of late, of before this process: it remembers its own.
     ///
     /// # Errors
-    /// If Jira cannot say now: a second issue may come of not knowing.
+    /// If Jira cannot say now. A second issue may come of not knowing, and none of waiting.
     pub(crate) async fn find(
         &self,
         api: &Api,
         flavour: Flavour,
         marker: &str,
     ) -> Result<Option<String>> {
+        let now = api.clock().now();
+        let age = Duration::try_from(now.duration_since(self.since)).unwrap_or_default();
+        if age >= LIFE {
+            return Ok(None);
+        }
         let identity = api.identity().to_owned();
-        let path = self.paths.get(identity.clone(), path(api, flavour)).await?;
+        let path = self.paths.get(identity, path(api, flavour)).await?;
         let Some(path) = path else { return Ok(None) };
-        let answer = api
-            .send(api.request(Method::GET, &path), Step::Look)
-            .await?;
-        let read: Book = match answer.status() {
+        let Some(read) = self.ask(api, &path).await? else {
+            return Ok(None);
+        };
+        let book = self.book(api);
+        let mut book = book.lock().await;
+        book.merge(read);
+        book.tidy(now);
+        Ok(book.issues.get(marker).map(|(key, _)| key.clone()))
+    }
+
+    /// What is noted in Jira. `None`: nothing can be.
+    async fn ask(&self, api: &Api, path: &str) -> Result<Option<Book>> {
+        let answer = api.send(api.request(Method::GET, path), Step::Look).await?;
+        match answer.status() {
             200 => {
                 let property: Property = api.read(&answer, Step::Look)?;
                 // Of another version: written anew.
-                Book::deserialize(property.value).unwrap_or_default()
+                Ok(Some(Book::deserialize(property.value).unwrap_or_default()))
             }
             // Not set yet, as Jira says it. What is no Jira's answer: there is no such thing.
             404 if crate::error::complaints(&answer).contains_key("")
                 && answer.text().contains("errorMessages") =>
             {
-                Book::default()
+                Ok(Some(Book::default()))
             }
-            400..=499 if answer.status() != 429 => {
-                self.paths.set(&identity, None).await;
-                return Ok(None);
-            }
-            _ => return Err(api.refused(&answer, Step::Look)),
-        };
-        let book = self.book(api);
-        let mut book = book.lock().await;
-        for (marker, (key, at)) in read.issues {
-            let entry = book
-                .issues
-                .entry(marker)
-                .or_insert_with(|| (key.clone(), at));
-            if entry.1 < at {
-                *entry = (key, at);
+            status => {
+                if (400..=499).contains(&status) && status != 429 {
+                    self.paths.set(api.identity().to_owned(), None).await;
+                }
+                match status {
+                    404 => Ok(None),
+                    _ => Err(api.refused(&answer, Step::Look)),
+                }
             }
         }
-        book.tidy(api.clock().now());
-        Ok(book.issues.get(marker).map(|(key, _)| key.clone()))
     }
 
     /// Keeps an issue. That it cannot be kept does no harm but after a restart.
@@ -157,6 +184,18 @@ impl Registry {
         let mut book = book.lock().await;
         let entry = (key.to_owned(), now.as_millisecond());
         book.issues.insert(marker.to_owned(), entry);
+        // Once for each writing, so that what is there, or came from others, stays.
+        if !std::mem::take(&mut book.is_read) {
+            match self.ask(api, &path).await {
+                Ok(Some(read)) => book.merge(read),
+                Ok(None) => return,
+                Err(e) => {
+                    tracing::debug!(error = %e.report(), "cannot keep a new issue's key in Jira");
+                    return;
+                }
+            }
+            book.is_read = false;
+        }
         book.tidy(now);
         let request = api.request(Method::PUT, &path).json(&*book);
         let sent = api.send(request, Step::Comment).await;
@@ -177,7 +216,7 @@ async fn path(api: &Api, flavour: Flavour) -> Result<Option<String>> {
             Step::Look,
         )
         .await?;
-    if matches!(answer.status(), 400..=499) && answer.status() != 429 {
+    if answer.status() == 404 {
         return Ok(None);
     }
     let me: Myself = api.read(&answer, Step::Look)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Api, Flavour, segment},
-    error::Step,
+    error::{Step, is_closed_to_us},
     issue::Status,
     jql::Closed,
     neutral::{link, neutral},
@@ -184,7 +184,11 @@ impl Place<'_> {
     /// # Errors
     /// If it can be tried again.
     pub(crate) async fn reopen(&self, closed: &Closed) -> Result<Option<Error>> {
-        let found: Transitions = self.api.get(&self.path("/transitions")).await?;
+        let found: Result<Option<Transitions>> = self.api.find(&self.path("/transitions")).await;
+        let found = match found {
+            Err(e) if is_closed_to_us(&e) => return Ok(Some(self.stays_closed(e))),
+            found => found?.unwrap_or_default(),
+        };
         let Some(transition) = choose(&found.transitions, closed) else {
             let text = format!(
                 "{} has no transition to an open status; a new issue is made",
@@ -202,15 +206,19 @@ impl Place<'_> {
         }
         let e = self.api.refused(&answer, Step::Transition);
         // A form to fill in, say.
-        if matches!(answer.status(), 400 | 422) {
-            let text = format!("{} cannot be opened again; a new issue is made", self.key);
-            return Ok(Some(Error::new(ErrorKind::Rejected, text).with_source(e)));
+        if matches!(answer.status(), 400 | 422) || is_closed_to_us(&e) {
+            return Ok(Some(self.stays_closed(e)));
         }
         Err(e)
     }
+
+    fn stays_closed(&self, why: Error) -> Error {
+        let text = format!("{} cannot be opened again; a new issue is made", self.key);
+        Error::new(ErrorKind::Rejected, text).with_source(why)
+    }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Transitions {
     #[serde(default)]
     transitions: Vec<Transition>,

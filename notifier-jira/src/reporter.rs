@@ -1,9 +1,6 @@
 //! The reporter.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use notifier_core::{
@@ -15,7 +12,7 @@ use notifier_http::{HttpClient, Method};
 use crate::{
     JiraReporterBuilder, SCHEME,
     api::Api,
-    cache::{Cache, lock},
+    cache::Cache,
     error::{Step, config},
     fields::Known,
     instance::Instance,
@@ -26,9 +23,6 @@ use crate::{
     registry::Registry,
     run::Attempt,
 };
-
-/// How many statuses that there are not are remembered.
-const MOST_STATUSES: usize = 256;
 
 type PlaceKey = (String, String, String);
 
@@ -44,7 +38,8 @@ pub struct JiraReporter {
     clock: Arc<dyn Clock>,
     instances: Cache<String, Instance>,
     places: Cache<PlaceKey, Place>,
-    no_status: Mutex<HashSet<(String, String)>>,
+    /// The statuses that a Jira does not have.
+    no_status: Cache<(String, String), ()>,
     pub(crate) recent: Recent,
     pub(crate) registry: Registry,
 }
@@ -75,7 +70,7 @@ impl JiraReporter {
             settings: settings.instance(notifier_core::DEFAULT_INSTANCE),
             instances: Cache::new(Arc::clone(&clock)),
             places: Cache::new(Arc::clone(&clock)),
-            no_status: Mutex::default(),
+            no_status: Cache::new(Arc::clone(&clock)),
             recent: Recent::default(),
             registry: Registry::new(Arc::clone(&clock)),
             clock,
@@ -134,17 +129,14 @@ impl JiraReporter {
     }
 
     /// Whether this Jira is known to have no such status.
-    pub(crate) fn has_no_status(&self, api: &Api, status: &str) -> bool {
+    pub(crate) async fn has_no_status(&self, api: &Api, status: &str) -> bool {
         let key = (api.identity().to_owned(), status.to_owned());
-        lock(&self.no_status).contains(&key)
+        self.no_status.kept(&key).await.is_some()
     }
 
-    pub(crate) fn note_no_status(&self, api: &Api, status: &str) {
-        let mut all = lock(&self.no_status);
-        if all.len() >= MOST_STATUSES {
-            all.clear();
-        }
-        all.insert((api.identity().to_owned(), status.to_owned()));
+    pub(crate) async fn note_no_status(&self, api: &Api, status: &str) {
+        let key = (api.identity().to_owned(), status.to_owned());
+        self.no_status.set(key, ()).await;
     }
 }
 
@@ -182,11 +174,11 @@ impl Reporter for JiraReporter {
     }
 
     async fn report(&self, report: &Report, opts: &ReportOptions<'_>) -> Result<Receipt> {
-        Attempt::new(self, report, opts)?.run().await
+        Attempt::new(self, report, opts).await?.run().await
     }
 
     async fn reconcile(&self, report: &Report, opts: &ReportOptions<'_>) -> Result<Reconciled> {
-        Attempt::new(self, report, opts)?.reconcile().await
+        Attempt::new(self, report, opts).await?.reconcile().await
     }
 
     /// Logs in and looks at project, type and fields; nothing is made.

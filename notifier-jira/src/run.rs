@@ -11,7 +11,7 @@ use crate::{
     JiraReporter,
     api::{Api, Flavour},
     attach,
-    error::{Step, complaints, config, is_about_others, one_line},
+    error::{Step, complaints, config, is_about_others, is_closed_to_us, one_line},
     issue::browse,
     jql::Closed,
     lookup::Found,
@@ -43,14 +43,14 @@ struct Created {
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(
+    pub(crate) async fn new(
         jira: &'a JiraReporter,
         report: &'a Report,
         opts: &'a ReportOptions<'a>,
     ) -> Result<Self> {
         let api = jira.api(opts.settings)?;
         let status = opts.settings.text("issue_closed_status").trim();
-        let closed = if status.is_empty() || jira.has_no_status(&api, status) {
+        let closed = if status.is_empty() || jira.has_no_status(&api, status).await {
             Closed::Done
         } else {
             Closed::Status(status.to_owned())
@@ -93,7 +93,8 @@ impl<'a> Attempt<'a> {
         let jira = self.jira;
         let _turn = jira.recent.turn(&self.scoped(&marker)).await;
         let on_repeat = OnRepeat::read(self.opts.settings.text("on_repeat"));
-        let wants_closed = on_repeat == OnRepeat::Reopen && !self.is_recovery();
+        let is_recovery = matches!(self.report.subject(), Subject::Recovery(_));
+        let wants_closed = on_repeat == OnRepeat::Reopen && !is_recovery;
         match self.find(&place, &message, &marker, wants_closed).await? {
             Some(Found::Open(key)) => self.repeat(&place, &key, &marker, on_repeat).await,
             Some(Found::Closed(key)) => {
@@ -105,6 +106,9 @@ impl<'a> Attempt<'a> {
                     }
                 }
             }
+            // An issue for what is over would stand open, and the next notice would be taken
+            // for a part of it.
+            None if is_recovery => Ok(self.done_without()),
             None => self.create(&place, &message, &marker).await,
         }
     }
@@ -146,7 +150,7 @@ impl<'a> Attempt<'a> {
                     self.jira.recent.note(&marker, now, asked);
                 }
                 let text = "an issue that was asked for is not found yet; the search may be behind";
-                Err(Error::new(ErrorKind::Unavailable, text).with_retry_after(wait))
+                Err(Error::new(ErrorKind::Pending, text).with_retry_after(wait))
             }
         }
     }
@@ -154,10 +158,6 @@ impl<'a> Attempt<'a> {
     /// A marker of this Jira.
     pub(crate) fn scoped(&self, marker: &str) -> String {
         format!("{} {marker}", self.api.identity())
-    }
-
-    fn is_recovery(&self) -> bool {
-        matches!(self.report.subject(), Subject::Recovery(_))
     }
 
     fn issue<'b>(&'b self, place: &Place, key: &'b str) -> repeat::Place<'b> {
@@ -176,29 +176,55 @@ impl<'a> Attempt<'a> {
         marker: &str,
         on_repeat: OnRepeat,
     ) -> Result<Receipt> {
-        let id = self.opts.id.as_str();
-        let issue = self.issue(place, key);
-        if self.is_recovery() {
-            let words = delivery_label(self.opts.id);
-            let is_there = self.progress.commenting && issue.ours(&words).await?.is_some();
-            if !is_there {
-                let text = self.report.summary();
-                let text = format!("{}\n({words})", crate::neutral::neutral(&text));
-                let body = place.instance.flavour.rich(&text).0;
-                self.progress.commenting = true;
-                self.opts.save(self.progress.json()).await?;
-                self.issue(place, key).comment(&body).await?;
+        let said = match self.report.subject() {
+            // Each begins or ends another outage, whatever is done with repeats.
+            Subject::Notice(_) | Subject::Recovery(_) => self.tell(place, key).await,
+            _ if on_repeat == OnRepeat::Ignore => Ok(()),
+            _ => {
+                let id = self.opts.id.as_str();
+                let issue = self.issue(place, key);
+                issue.count(self.report, id, marker).await
             }
-        } else if on_repeat != OnRepeat::Ignore {
-            issue.count(self.report, id, marker).await?;
+        };
+        match said {
+            Err(e) if is_closed_to_us(&e) => {
+                let text = format!("{key} is there, and nothing could be added to it");
+                self.warnings
+                    .push(Error::new(e.kind(), text).with_source(e));
+            }
+            said => said?,
         }
         self.progress.issue = Some(key.to_owned());
         Ok(self.receipt(key))
     }
 
+    /// Comments on an issue, once for each delivery.
+    async fn tell(&mut self, place: &Place, key: &str) -> Result<()> {
+        let words = delivery_label(self.opts.id);
+        if self.progress.commenting && self.issue(place, key).ours(&words).await?.is_some() {
+            return Ok(());
+        }
+        let text = self.report.summary();
+        let text = format!("{}\n({words})", crate::neutral::neutral(&text));
+        let body = place.instance.flavour.rich(&text).0;
+        self.progress.commenting = true;
+        self.opts.save(self.progress.json()).await?;
+        self.issue(place, key).comment(&body).await?;
+        Ok(())
+    }
+
+    /// Done, and no issue has it.
+    fn done_without(self) -> Receipt {
+        let receipt = Receipt::delivered(self.target.clone());
+        self.with_warnings(receipt)
+    }
+
     /// Makes the issue.
     async fn create(mut self, place: &Place, message: &Message, marker: &str) -> Result<Receipt> {
-        let (mut payload, warnings) = Payload::new(place, message, marker, self.opts.id)?;
+        let made = Payload::new(place, message, marker, self.opts.id);
+        // Perhaps the field was added since it was asked for.
+        let (mut payload, warnings) =
+            made.inspect_err(|e| self.jira.forget_place(&self.api, e, message))?;
         self.warnings.extend(warnings);
         let scoped = self.scoped(marker);
         let now = self.api.clock().now();
@@ -343,14 +369,22 @@ impl<'a> Attempt<'a> {
     /// What comes after the issue: its files. It is not lost over them.
     async fn finish(mut self, flavour: Flavour, key: &str) -> Receipt {
         let bytes = self.opts.settings.size("attach_logs").unwrap_or(0);
-        if let Some(tries) = self.progress.attaching
-            && bytes > 0
-        {
+        let tries = self.progress.attaching.filter(|_| bytes > 0);
+        if let Some(tries) = tries.filter(|t| *t < attach::TRIES) {
+            // Noted first: of an attempt that ends here, nobody knows what it got done.
+            self.progress.attaching = Some(tries + 1);
+            if let Err(e) = self.opts.save(self.progress.json()).await {
+                let text = format!("the logs were not attached to {key}: that cannot be noted");
+                self.warnings
+                    .push(Error::new(e.kind(), text).with_source(e));
+                self.progress.attaching = None;
+                return self.receipt(key);
+            }
+            let again = tries > 0 || self.opts.attempt > 1;
             let id = self.opts.id.as_str();
-            match attach::attach(&self.api, flavour, key, self.report, id, bytes, tries > 0).await {
+            match attach::attach(&self.api, flavour, key, self.report, id, bytes, again).await {
                 Ok(warnings) => self.warnings.extend(warnings),
                 Err(e) if tries + 1 < attach::TRIES => {
-                    self.progress.attaching = Some(tries + 1);
                     let progress = self.progress.json();
                     let target = self.target.clone();
                     // The issue is there; only its files are asked for again.
@@ -365,6 +399,9 @@ impl<'a> Attempt<'a> {
                         .with_source(e),
                 ),
             }
+        } else if tries.is_some() {
+            let text = format!("not all logs were attached to {key}: no attempt came to its end");
+            self.warnings.push(Error::new(ErrorKind::Timeout, text));
         }
         self.progress.attaching = None;
         self.receipt(key)

@@ -33,22 +33,22 @@ pub(crate) fn convert(
     if is_rich(field) {
         return Ok((!text.trim().is_empty()).then(|| flavour.rich(text).0));
     }
-    let text = restore(text);
-    let text = text.trim();
-    if text.is_empty() {
+    let whole = restore(text);
+    let whole = whole.trim();
+    if whole.is_empty() {
         return Ok(None);
     }
     let Schema { kind, items, .. } = &field.schema;
     if kind != "array" {
-        return single(kind, text, flavour).map(Some);
+        return single(kind, whole, flavour).map(Some);
     }
-    let parts = text
-        .split(',')
-        .map(str::trim)
-        .filter(|p| !p.is_empty())
-        .take(MOST_PARTS);
+    let parts = match field.with_comma.iter().any(|v| v == whole) {
+        true => vec![whole.to_owned()],
+        false => split(text),
+    };
     let kind = items.as_deref().unwrap_or("string");
     let values: Result<Vec<Value>, String> = parts
+        .iter()
         .map(|p| match (field.field_id.as_str(), kind) {
             ("labels", _) => Ok(json!(label(p))),
             _ => single(kind, p, flavour),
@@ -56,6 +56,30 @@ pub(crate) fn convert(
         .collect();
     let values = values?;
     Ok((!values.is_empty()).then_some(Value::Array(values)))
+}
+
+/// The parts of a list. The template's own `\,` is a comma that ends none; data has no such
+/// say.
+fn split(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_comma = c == '\\' && rest.peek() == Some(&',');
+        if c == ',' {
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push(if is_comma { ',' } else { c });
+        }
+        if is_comma {
+            rest.next();
+        }
+    }
+    parts
+        .iter()
+        .map(|p| restore(p).trim().to_owned())
+        .filter(|p| !p.is_empty())
+        .take(MOST_PARTS)
+        .collect()
 }
 
 /// A label: Jira takes none with blanks, and no more than 255 characters.
@@ -115,6 +139,7 @@ mod tests {
                 items: items.map(str::to_owned),
                 custom: None,
             },
+            with_comma: Vec::new(),
         }
     }
 
@@ -171,6 +196,26 @@ mod tests {
         for wrong in ["many", "NaN", "inf", "1e999"] {
             assert!(convert(&number, wrong, Flavour::Cloud).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_comma_may_be_part_of_a_value() {
+        let mut f = field("components", "array", Some("component"));
+        f.with_comma = vec!["Disks, tapes".to_owned()];
+        let sent = |f: &Field, text: &str| convert(f, text, Flavour::Cloud).unwrap();
+        let names = |names: &[&str]| {
+            let all: Vec<Value> = names.iter().map(|n| json!({ "name": n })).collect();
+            Some(json!(all))
+        };
+        assert_eq!(sent(&f, " Disks, tapes "), names(&["Disks, tapes"]));
+        assert_eq!(
+            sent(&f, "a, Disks\\, tapes,b"),
+            names(&["a", "Disks, tapes", "b"])
+        );
+        assert_eq!(sent(&f, "Disks,tapes\\"), names(&["Disks", "tapes\\"]));
+        // A backslash in data is one.
+        let data = crate::neutral::neutral("x\\,y");
+        assert_eq!(sent(&f, &data), names(&["x\\", "y"]));
     }
 
     #[test]

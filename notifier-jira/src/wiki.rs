@@ -4,7 +4,7 @@
 use crate::{
     MAX_TEXT,
     markup::{Piece, pieces},
-    neutral::{original, restore},
+    neutral::original,
 };
 
 /// Room kept for the mark that says how much was cut.
@@ -29,7 +29,7 @@ pub(crate) fn text(rendered: &str) -> (String, usize) {
             // A log that could not be found has no address.
             Piece::Link { text, url } if url.trim().is_empty() => out.push(&inside_link(text), ""),
             Piece::Link { text, url } => {
-                out.push(&format!("[{}|{}]", inside_link(text), clean(url)), "");
+                out.push(&format!("[{}|{}]", inside_link(text), address(url)), "");
             }
             Piece::Code { open, text, close } => {
                 let end = if open.starts_with("{code") {
@@ -37,7 +37,7 @@ pub(crate) fn text(rendered: &str) -> (String, usize) {
                 } else {
                     "{noformat}"
                 };
-                out.push(open, end);
+                out.push(&parameters(open), end);
                 for c in inside_code(text).chars() {
                     out.push(c.encode_utf8(&mut [0; 4]), end);
                 }
@@ -54,8 +54,30 @@ fn is_kept(c: char) -> bool {
     !c.is_control() || matches!(c, '\n' | '\r' | '\t')
 }
 
-fn clean(text: &str) -> String {
-    restore(text).chars().filter(|c| is_kept(*c)).collect()
+/// The address of a link: data in it cannot end it.
+fn address(url: &str) -> String {
+    let mut out = String::with_capacity(url.len());
+    for c in url.chars() {
+        match original(c) {
+            Some(data) => out.push_str(&format!("%{:02X}", u32::from(data))),
+            None if is_kept(c) => out.push(c),
+            None => {}
+        }
+    }
+    out
+}
+
+/// The signs at the beginning of a block of code: data in them cannot end them, nor begin
+/// another parameter.
+fn parameters(open: &str) -> String {
+    open.chars()
+        .filter_map(|c| match original(c) {
+            Some('{' | '}' | '|' | '\\') => None,
+            Some(data) => Some(data),
+            None if c.is_control() => Some(' '),
+            None => Some(c),
+        })
+        .collect()
 }
 
 /// One character outside links and code. Only stand-ins, which are data, are escaped.
@@ -231,6 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn data_in_addresses_and_parameters() {
+        let data = neutral("a]!http://evil/p.png![y|http://evil");
+        assert_eq!(
+            text(&format!("[task|http://m/{data}]")).0,
+            "[task|http://m/a%5D%21http://evil/p.png%21%5By%7Chttp://evil]"
+        );
+        let data = neutral("a}b|c{d[e]");
+        assert_eq!(
+            text(&format!("{{code:title={data}|java}}x{{code}}")).0,
+            "{code:title=abcd[e]|java}x{code}"
+        );
+    }
+
+    #[test]
     fn what_is_too_long_is_cut_and_says_so() {
         let (short, missing) = text(&"x".repeat(40_000));
         assert_eq!(missing, 40_000 - (MAX_TEXT - MARK));
@@ -259,6 +295,27 @@ mod tests {
                 prop_assert!(escaped || !matches!(c, '{' | '['), "{}", sent);
                 escaped = c == '\\' && !escaped;
             }
+        }
+
+        #[test]
+        fn data_in_an_address_opens_nothing(data in any::<String>()) {
+            let (sent, _) = super::text(&format!("[t|http://m/{}]", neutral(&data)));
+            let opened = if sent.starts_with("[t|") { &sent[1..] } else { &sent };
+            let mut escaped = false;
+            for c in opened.chars() {
+                prop_assert!(escaped || !matches!(c, '{' | '['), "{}", sent);
+                escaped = c == '\\' && !escaped;
+            }
+            if !data.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                prop_assert_eq!(sent.matches([']', '|', '!']).count(), 2, "{}", sent);
+            }
+        }
+
+        #[test]
+        fn data_in_parameters_opens_nothing(data in "[ -~\\PC]{0,30}") {
+            let (sent, _) = super::text(&format!("{{code:title={}}}x{{code}}", neutral(&data)));
+            prop_assert_eq!(sent.matches(['{', '}', '|', '\\']).count(), 4, "{}", sent);
+            prop_assert!(!sent.contains(|c| original(c).is_some()), "{}", sent);
         }
 
         #[test]

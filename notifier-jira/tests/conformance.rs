@@ -157,6 +157,26 @@ fn cases() -> Vec<Case> {
             j.next(Endpoint::Search, Reply::html(504));
         })
         .at(Endpoint::Search),
+        case("404 before the issue is sent", DeadDestination, |j| {
+            j.next(Endpoint::ServerInfo, Reply::html(404));
+        })
+        .at(Endpoint::ServerInfo),
+        case("404 to all questions for projects", DeadDestination, |j| {
+            j.next_n(Endpoint::Meta, 9, Reply::html(404));
+        })
+        .uncounted(),
+        case("404 to the search", DeadDestination, |j| {
+            j.next(Endpoint::Search, Reply::html(404));
+        })
+        .at(Endpoint::Search),
+        case("403 to what is noted of late", Delivered, |j| {
+            j.next(Endpoint::UserProperty, said(403, "not you"));
+        }),
+        case("403 for a transition", Delivered, |j| {
+            closed(j);
+            j.next(Endpoint::Transition, said(403, "not you"));
+        })
+        .with(REOPEN),
         case("no answer in time to the search", retry(None), |j| {
             j.next(Endpoint::Search, Action::Hang);
         })
@@ -370,7 +390,11 @@ impl Harness for Jira {
         let mut counted = Some(CREATE);
         let mut base = settings(&jira, &[]);
         match scenario {
-            Scenario::Deliver => {}
+            // What a recovery is told in.
+            Scenario::Deliver => {
+                let notice = "Messages to slack:#ops:0123456789ab do not arrive";
+                jira.add_issue("OPS", notice);
+            }
             Scenario::RateLimited { after: None } => jira.next(CREATE, Reply::new(429)),
             Scenario::RateLimited { after: Some(d) } => {
                 let seconds = d.as_secs().to_string();
@@ -395,7 +419,12 @@ impl Harness for Jira {
         let seen = Arc::clone(&jira);
         let mut setup = Setup::new(base.instance("default")).with_received(move || messages(&seen));
         if let Some(endpoint) = counted {
-            setup = setup.with_attempts(move || jira.count(endpoint));
+            // A notice and its end are comments here.
+            let is_comment = matches!(scenario, Scenario::Deliver);
+            setup = setup.with_attempts(move || {
+                let comments = jira.count(Endpoint::Comment);
+                jira.count(endpoint) + if is_comment { comments } else { 0 }
+            });
         }
         Some(setup)
     }

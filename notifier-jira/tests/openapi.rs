@@ -123,6 +123,18 @@ struct Proxy {
 
 impl Proxy {
     fn start(prism: &Path, document: &Value, jira: &FakeJira, name: &str) -> Self {
+        let mut tries = 3;
+        loop {
+            tries -= 1;
+            match Self::try_start(prism, document, jira, name) {
+                Some(proxy) => return proxy,
+                None => assert!(tries > 0, "the proxy ends at once"),
+            }
+        }
+    }
+
+    /// `None`: it ended, perhaps since another program took the port meanwhile.
+    fn try_start(prism: &Path, document: &Value, jira: &FakeJira, name: &str) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -147,17 +159,24 @@ impl Proxy {
             .stderr(Stdio::null())
             .spawn()
             .expect("the proxy starts");
-        let proxy = Self {
+        let mut proxy = Self {
             child,
             url: format!("http://127.0.0.1:{port}"),
             document: file,
         };
         let until = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        loop {
+            let is_open = TcpStream::connect(("127.0.0.1", port)).is_ok();
+            // Whoever listens is it only as long as it runs.
+            if proxy.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return None;
+            }
+            if is_open {
+                return Some(proxy);
+            }
             assert!(Instant::now() < until, "the proxy does not listen");
             std::thread::sleep(Duration::from_millis(50));
         }
-        proxy
     }
 }
 
@@ -167,6 +186,13 @@ impl Drop for Proxy {
         let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.document);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_ends_is_not_waited_for() {
+    let jira = FakeJira::cloud().await.unwrap();
+    let ends = Path::new("false");
+    assert!(Proxy::try_start(ends, &json!({}), &jira, "none").is_none());
 }
 
 async fn everything(jira: FakeJira, document: &str, name: &str, wrong_search: &str) {

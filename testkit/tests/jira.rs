@@ -216,3 +216,19 @@ async fn who_does_not_log_in_sees_nothing() {
     let by_token = client.0.get(&url).bearer_auth(jira.token());
     assert_eq!(by_token.send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn an_unknown_project_is_refused_by_each_flavour_in_its_way() {
+    for (jira, status) in [
+        (FakeJira::cloud().await.unwrap(), 404),
+        (FakeJira::data_center().await.unwrap(), 400),
+    ] {
+        let client = Client::new(&jira);
+        for path in ["NOPE/issuetypes", "NOPE/issuetypes/1"] {
+            let path = format!("2/issue/createmeta/{path}");
+            let (found, body) = client.send("GET", &path, None).await;
+            assert_eq!(found, status, "{path}");
+            assert!(body["errorMessages"][0].is_string(), "{body}");
+        }
+    }
+}

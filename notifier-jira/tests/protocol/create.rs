@@ -1,16 +1,13 @@
 //! A new issue, both flavours.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use notifier_core::{LogReader, LogTail, Next, Report, Reporter, Result, Scope, jiff::Timestamp};
+use notifier_core::{Next, Report, Reporter, Scope, jiff::Timestamp};
 use notifier_testkit::{
     http::{Action, Reply},
     jira::{Endpoint, FakeJira, JiraProject, JiraType},
 };
 use serde_json::json;
 
-use crate::rig::{Rig, failure, id, report};
+use crate::rig::{Rig, failure, id, report, with_logs};
 
 #[tokio::test]
 async fn data_center_gets_the_templates_text() {
@@ -188,24 +185,6 @@ async fn what_jira_does_not_take_is_left_out() {
     assert_eq!(&issue.labels[..2], ["a_b", "c"]);
 }
 
-/// Logs of these bytes.
-#[derive(Debug)]
-struct Logs(Vec<u8>);
-
-#[async_trait]
-impl LogReader for Logs {
-    async fn tail(&self, name: &str, most: usize) -> Result<Option<LogTail>> {
-        let from = self.0.len().saturating_sub(most);
-        Ok((name == "stderr").then(|| LogTail::new(&self.0[from..], from > 0)))
-    }
-}
-
-fn with_logs(n: usize) -> Report {
-    report(n).with_logs(Arc::new(Logs(
-        b"0123456789\r\n--notifier-0000000000000000".to_vec(),
-    )))
-}
-
 #[tokio::test]
 async fn the_ends_of_logs_are_attached() {
     let rig = Rig::cloud(&[("attach_logs", "28B")]).await;
@@ -312,4 +291,84 @@ async fn nothing_is_sent_without_an_address() {
     let opts = notifier_core::ReportOptions::new(&delivery, &some);
     let e = reporter.report(&report, &opts).await.unwrap_err();
     assert!(e.to_string().contains("-jira.password"), "{e}");
+    // It is kept until there is one.
+    assert_eq!(e.scope(), Scope::Destination);
+}
+
+#[tokio::test]
+async fn an_address_with_more_than_an_address_is_refused() {
+    let jira = FakeJira::cloud().await.unwrap();
+    for (url, what) in [
+        ("https://u:hunter22@jira.example", "a user or a password"),
+        ("https:u:hunter22@jira.example", "a user or a password"),
+        ("https://hunter22@jira.example/x", "a user or a password"),
+        ("https://jira.example/?token=hunter22", "a query"),
+        ("https://jira.example/#hunter22", "a fragment"),
+    ] {
+        let mut settings = crate::rig::settings(&jira, &[]);
+        if settings
+            .set(notifier_core::Origin::Flag, "url", url)
+            .is_err()
+        {
+            continue;
+        }
+        let settings = settings.instance("default");
+        let reporter = crate::rig::reporter(&jira, &crate::rig::settings(&jira, &[]));
+        let delivery = notifier_core::DeliveryId::new(id(1));
+        let opts = notifier_core::ReportOptions::new(&delivery, &settings);
+        let sent = reporter.report(&report(1), &opts).await.unwrap_err();
+        let checked = reporter.check(&settings).await.unwrap_err();
+        for e in [sent, checked] {
+            assert_eq!(e.scope(), Scope::Destination);
+            let text = e.report().to_string();
+            assert!(text.contains(&format!("jira.url has {what}")), "{text}");
+            assert!(!text.contains("hunter22"), "{text}");
+        }
+    }
+    let settings = crate::rig::settings(&jira, &[("url", "http://jira.example/a@b/")]);
+    let reporter = crate::rig::reporter(&jira, &settings);
+    let settings = settings.instance("default");
+    assert!(reporter.destination(&settings).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn issues_of_late_that_cannot_be_read_stop_nothing() {
+    for answer in [
+        Action::status(500),
+        Action::status(503),
+        Action::status(401),
+        Action::status(403),
+        Action::from(Reply::html(200)),
+        Action::from(Reply::redirect(302, "https://elsewhere.example/login")),
+        Action::ResetAfterBody,
+    ] {
+        for rig in [Rig::cloud(&[]).await, Rig::data_center(&[]).await] {
+            let shown = format!("{answer:?}");
+            rig.jira.next(Endpoint::UserProperty, answer.clone());
+            let receipt = rig.send(&report(1), &id(1)).await.unwrap();
+            assert_eq!(receipt.next(), Next::Done, "{shown}");
+            assert_eq!(receipt.warnings.len(), 1, "{shown}");
+            let warning = receipt.warnings[0].to_string();
+            assert!(
+                warning.contains("noted in Jira cannot be read"),
+                "{warning}"
+            );
+            assert_eq!(rig.jira.issues().len(), 1);
+        }
+    }
+    let rig = Rig::cloud(&[]).await;
+    let slow = Reply::new(429).header("Retry-After", "7");
+    rig.jira.next(Endpoint::UserProperty, slow);
+    let e = rig.send(&report(1), &id(1)).await.unwrap_err();
+    assert!(e.is_retryable(), "{e}");
+    assert_eq!(rig.jira.issues().len(), 0);
+}
+
+#[tokio::test]
+async fn a_process_that_is_old_remembers_by_itself() {
+    let rig = Rig::cloud(&[]).await;
+    rig.advance(1800);
+    rig.jira.next(Endpoint::UserProperty, Action::status(503));
+    let receipt = rig.send(&report(1), &id(1)).await.unwrap();
+    assert_eq!((receipt.next(), receipt.warnings.len()), (Next::Done, 0));
 }

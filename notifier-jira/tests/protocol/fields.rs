@@ -1,7 +1,10 @@
 //! Fields by their names.
 
 use notifier_core::{ErrorKind, Next, Reporter, Scope};
-use notifier_testkit::jira::{FakeJira, JiraField, JiraProject, JiraType};
+use notifier_testkit::{
+    http::Reply,
+    jira::{Endpoint, FakeJira, JiraField, JiraProject, JiraType},
+};
 use serde_json::json;
 
 use crate::rig::{Rig, id, report};
@@ -164,4 +167,51 @@ async fn what_changes_in_jira_is_seen_after_a_refusal() {
     assert_ne!(receipt.next(), Next::Done);
     let receipt = rig.send(&report(3), &id(3)).await.unwrap();
     assert_eq!(receipt.next(), Next::Done);
+}
+
+#[tokio::test]
+async fn a_field_that_is_added_is_seen_at_once() {
+    let rig = rig(false, "Project:OPS;Issue Type:Incident;Summary:s;Team:x").await;
+    let e = rig.send(&report(1), &id(1)).await.unwrap_err();
+    assert!(e.to_string().contains("has no field \"Team\""), "{e}");
+    let team = JiraField::new("customfield_1", "Team", json!({ "type": "string" }));
+    rig.jira
+        .project(JiraProject::new("OPS").types([JiraType::new("7", "Incident").with_field(team)]));
+    let receipt = rig.send(&report(1), &id(1)).await.unwrap();
+    assert_eq!(receipt.next(), Next::Done);
+}
+
+#[tokio::test]
+async fn a_description_of_another_name_is_one() {
+    let text = json!({ "type": "string", "system": "description" });
+    let kind = JiraType::new("1", "Bug")
+        .without_field("description")
+        .with_field(JiraField::new("description", "Beschreibung", text));
+    for jira in [
+        FakeJira::cloud().await.unwrap(),
+        FakeJira::data_center().await.unwrap(),
+    ] {
+        jira.project(JiraProject::new("OPS").types([kind.clone()]));
+        let rig = Rig::new(jira, &[]);
+        let receipt = rig.send(&report(1), &id(1)).await.unwrap();
+        assert_eq!((receipt.next(), receipt.warnings.len()), (Next::Done, 0));
+        let sent = rig.jira.issues()[0].description().to_string();
+        assert!(sent.contains("ID=web.1"), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn fields_that_cannot_be_had_make_no_issue_without_them() {
+    for is_cloud in [true, false] {
+        let rig = rig(is_cloud, crate::rig::FIELDS).await;
+        let types = json!({ "issueTypes": [{ "id": "1", "name": "Bug" }], "total": 1 });
+        rig.jira.next(Endpoint::Meta, Reply::json(200, &types));
+        rig.jira.next(Endpoint::Meta, Reply::html(404));
+        let e = rig.send(&report(1), &id(1)).await.unwrap_err();
+        assert_eq!(
+            (e.kind(), e.scope()),
+            (ErrorKind::Config, Scope::Destination)
+        );
+        assert_eq!(rig.jira.issues().len(), 0);
+    }
 }

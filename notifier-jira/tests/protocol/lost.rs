@@ -4,14 +4,15 @@ use std::{sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use notifier_core::{
-    Checkpoint, DeliveryId, Next, Receipt, Reconciled, ReportOptions, Reporter, Result, Retry,
+    Checkpoint, DeliveryId, Next, Receipt, Reconciled, Report, ReportOptions, Reporter, Result,
+    Retry,
 };
 use notifier_testkit::{
     http::Action,
     jira::{Endpoint, JiraProject, JiraType},
 };
 
-use crate::rig::{Rig, id, report};
+use crate::rig::{Rig, id, kill_at, report, with_logs};
 
 /// Keeps progress as the outbox does.
 #[derive(Debug, Default)]
@@ -49,16 +50,15 @@ impl<'a> Story<'a> {
     }
 
     async fn report(&self) -> Receipt {
+        self.attempt(&report(self.n), 1).await
+    }
+
+    async fn attempt(&self, report: &Report, n: u32) -> Receipt {
         let progress = self.kept.get();
         let opts = ReportOptions::new(&self.id, &self.rig.settings)
-            .after(1, progress.as_ref())
+            .after(n, progress.as_ref())
             .with_checkpoint(&self.kept);
-        let receipt = self
-            .rig
-            .reporter
-            .report(&report(self.n), &opts)
-            .await
-            .unwrap();
+        let receipt = self.rig.reporter.report(report, &opts).await.unwrap();
         if let Some(p) = &receipt.progress {
             self.kept.save(p.clone()).await.unwrap();
         }
@@ -129,7 +129,7 @@ async fn killed_after_the_issue_was_asked_for() {
         rig.jira.after(Endpoint::Create, Action::Hang);
         let kept = {
             let story = Story::new(&rig, 1);
-            let _ = tokio::time::timeout(Duration::from_millis(700), story.report()).await;
+            kill_at(&rig.jira, Endpoint::Create, 1, story.report()).await;
             assert_eq!(rig.jira.issues().len(), 1, "it was made");
             story.kept
         };
@@ -226,4 +226,117 @@ async fn an_outbox_that_cannot_be_written_to_stops_it_in_time() {
     let e = rig.reporter.report(&report(1), &opts).await.unwrap_err();
     assert_eq!(e.to_string(), "the disk is full");
     assert_eq!(rig.jira.count(Endpoint::Create), 0);
+}
+
+#[tokio::test]
+async fn killed_after_a_file_was_attached() {
+    for rig in [
+        Rig::cloud(&[("attach_logs", "1KiB")]).await,
+        Rig::data_center(&[("attach_logs", "1KiB")]).await,
+    ] {
+        rig.jira.after(Endpoint::Attach, Action::Hang);
+        let story = Story::new(&rig, 1);
+        let report = with_logs(1);
+        kill_at(&rig.jira, Endpoint::Attach, 1, story.attempt(&report, 1)).await;
+        let receipt = story.attempt(&report, 2).await;
+        assert_eq!((receipt.next(), receipt.warnings.len()), (Next::Done, 0));
+        let issues = rig.jira.issues();
+        assert_eq!((issues.len(), issues[0].attachments.len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn killed_at_each_attempt_to_attach() {
+    let rig = Rig::cloud(&[("attach_logs", "1KiB")]).await;
+    let story = Story::new(&rig, 1);
+    let report = with_logs(1);
+    rig.jira.next_n(Endpoint::Attach, 9, Action::Hang);
+    for n in 1..=3 {
+        let attempt = story.attempt(&report, n);
+        kill_at(&rig.jira, Endpoint::Attach, n as usize, attempt).await;
+    }
+    let receipt = story.attempt(&report, 4).await;
+    assert_eq!(receipt.next(), Next::Done);
+    let warning = receipt.warnings[0].to_string();
+    assert!(
+        warning.contains("not all logs were attached to OPS-1"),
+        "{warning}"
+    );
+    assert_eq!(rig.jira.count(Endpoint::Attach), 3);
+}
+
+#[tokio::test]
+async fn what_is_noted_in_jira_stays_there() {
+    for mut rig in [Rig::cloud(&[]).await, Rig::data_center(&[]).await] {
+        let mut other = crate::rig::failure(2);
+        other.name = "db".to_owned();
+        let _ = rig.send(&Report::failure(other), &id(2)).await.unwrap();
+        rig.jira.after(Endpoint::Create, Action::ResetAfterBody);
+        let kept = {
+            let story = Story::new(&rig, 1);
+            assert!(is_unknown(&story.report().await));
+            story.kept
+        };
+        rig.restart();
+        let story = Story {
+            kept,
+            ..Story::new(&rig, 1)
+        };
+        let answer = story.reconcile().await.unwrap();
+        assert!(matches!(answer, Reconciled::Delivered(_)), "{answer:?}");
+        let noted = rig.jira.user_property("notifier-recent");
+        assert_eq!(noted["issues"].as_object().unwrap().len(), 2, "{noted}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_seen_or_noted_lose_no_issue() {
+    let others = &[("attach_logs", "1KiB")];
+    for rig in [Rig::cloud(others).await, Rig::data_center(others).await] {
+        rig.jira.after(Endpoint::Attach, Action::Hang);
+        let story = Story::new(&rig, 1);
+        let report = with_logs(1);
+        kill_at(&rig.jira, Endpoint::Attach, 1, story.attempt(&report, 1)).await;
+        rig.jira.next(Endpoint::Read, Action::status(403));
+        let receipt = story.attempt(&report, 2).await;
+        assert_eq!(receipt.next(), Next::Done, "{receipt:?}");
+        let warning = receipt.warnings[0].to_string();
+        assert!(warning.contains("its files cannot be seen"), "{warning}");
+        assert_eq!(rig.jira.issues()[0].attachments.len(), 1);
+    }
+
+    /// Has room for the issue, and not for its files.
+    #[derive(Debug, Default)]
+    struct Small(Mutex<usize>);
+    #[async_trait]
+    impl Checkpoint for Small {
+        async fn save(&self, _: serde_json::Value) -> Result<()> {
+            let mut saved = self.0.lock().unwrap();
+            *saved += 1;
+            let full = || notifier_core::Error::new(notifier_core::ErrorKind::Io, "it is full");
+            if *saved <= 2 { Ok(()) } else { Err(full()) }
+        }
+    }
+    let rig = Rig::cloud(others).await;
+    let (delivery, small) = (DeliveryId::new(id(1)), Small::default());
+    let opts = ReportOptions::new(&delivery, &rig.settings).with_checkpoint(&small);
+    let receipt = rig.reporter.report(&with_logs(1), &opts).await.unwrap();
+    assert_eq!(receipt.next(), Next::Done);
+    assert!(receipt.warnings[0].to_string().contains("cannot be noted"));
+    assert_eq!(rig.jira.count(Endpoint::Attach), 0);
+}
+
+#[tokio::test]
+async fn a_property_that_may_not_be_read_is_not_its_own() {
+    for rig in [Rig::cloud(&[]).await, Rig::data_center(&[]).await] {
+        let types = [JiraType::new("1", "Bug").without_field("labels")];
+        rig.jira.project(JiraProject::new("OPS").types(types));
+        rig.jira.after(Endpoint::Create, Action::status(504));
+        let story = Story::new(&rig, 1);
+        assert!(is_unknown(&story.report().await));
+        rig.jira.next(Endpoint::Property, Action::status(403));
+        assert_eq!(wait(story.reconcile().await), Some(30));
+        let answer = story.reconcile().await.unwrap();
+        assert!(matches!(answer, Reconciled::Delivered(_)), "{answer:?}");
+    }
 }

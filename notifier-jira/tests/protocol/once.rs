@@ -238,3 +238,21 @@ async fn a_search_that_fails_makes_nothing() {
         assert_eq!(rig.jira.issues().len(), 0);
     }
 }
+
+#[tokio::test]
+async fn a_status_that_is_added_is_seen_after_a_while() {
+    for jira in [
+        FakeJira::cloud().await.unwrap(),
+        FakeJira::data_center().await.unwrap(),
+    ] {
+        let old = [("To Do", "new"), ("Done", "done")];
+        jira.project(JiraProject::new("OPS").statuses(old));
+        let rig = Rig::new(jira, &[]);
+        done(&rig, 1).await;
+        let new = old.into_iter().chain([("Closed", "done")]);
+        rig.jira.project(JiraProject::new("OPS").statuses(new));
+        rig.advance(600);
+        rig.jira.set_status("OPS-1", "Done");
+        assert_eq!(done(&rig, 2).await.as_deref(), Some("OPS-1"));
+    }
+}

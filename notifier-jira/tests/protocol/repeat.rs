@@ -1,10 +1,14 @@
 //! What becomes of a failure whose issue is there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use notifier_core::{Digest, Next, Notice, Report, Subject, jiff::Timestamp};
+use async_trait::async_trait;
+use notifier_core::{
+    Checkpoint, DeliveryId, Digest, Next, Notice, Report, ReportOptions, Reporter, Result, Scope,
+    Subject, jiff::Timestamp,
+};
 use notifier_testkit::{
-    http::Action,
+    http::{Action, Reply},
     jira::{Endpoint, JiraProject},
 };
 use serde_json::Value;
@@ -193,24 +197,140 @@ async fn an_issue_that_cannot_be_opened_is_followed_by_another() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_notice_is_a_comment_on_it() {
+async fn notices_and_their_ends_are_comments_on_one_issue() {
     for rig in both(&[]).await {
         let notice = Arc::new(Notice::new("slack:#ops:01", "404", Timestamp::UNIX_EPOCH));
         let begin = Report::new(Subject::Notice(Arc::clone(&notice)));
         let end = Report::new(Subject::Recovery(notice));
         done(&rig, &begin, 1).await;
-        done(&rig, &begin, 2).await;
-        done(&rig, &end, 3).await;
+        done(&rig, &end, 2).await;
         let issue = &rig.jira.issues()[0];
         assert_eq!(issue.summary, "Messages to slack:#ops:01 do not arrive");
         assert!(comment(&rig, 0).contains("Messages to slack:#ops:01 arrive again"));
-        assert_eq!(rig.jira.issues().len(), 1);
-        // Without the issue there is one of its own.
-        rig.jira.set_status("OPS-1", "Closed");
+        // The next outage is told, too.
+        done(&rig, &begin, 3).await;
+        let comments = &rig.jira.issues()[0].comments;
+        assert_eq!(comments.len(), 2);
+        let text = comments[1].body.to_string();
+        assert!(text.contains("404") && text.contains(&id(3)), "{text}");
         done(&rig, &end, 4).await;
-        assert_eq!(
-            rig.jira.issues()[1].summary,
-            "Messages to slack:#ops:01 arrive again"
-        );
+        assert_eq!(rig.jira.issues()[0].comments.len(), 3);
+        // Where a person has closed the issue, there is nothing to say of the end.
+        rig.jira.set_status("OPS-1", "Closed");
+        done(&rig, &end, 5).await;
+        assert_eq!(rig.jira.issues().len(), 1);
+        assert_eq!(rig.jira.issues()[0].comments.len(), 3);
+        done(&rig, &begin, 6).await;
+        assert_eq!(rig.jira.issues().len(), 2);
+        assert_eq!(rig.jira.issues()[1].comments.len(), 0);
+    }
+}
+
+/// Keeps progress as the outbox does.
+#[derive(Debug, Default)]
+struct Kept(Mutex<Option<Value>>);
+
+#[async_trait]
+impl Checkpoint for Kept {
+    async fn save(&self, progress: Value) -> Result<()> {
+        *self.0.lock().unwrap() = Some(progress);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_notice_whose_answer_was_lost_is_told_once() {
+    for rig in both(&[]).await {
+        let notice = Arc::new(Notice::new("slack:#ops:01", "404", Timestamp::UNIX_EPOCH));
+        let begin = Report::new(Subject::Notice(notice));
+        done(&rig, &begin, 1).await;
+        rig.jira.after(Endpoint::Comment, Action::ResetAfterBody);
+        let (kept, delivery) = (Kept::default(), DeliveryId::new(id(2)));
+        for attempt in 1..=3 {
+            let progress = kept.0.lock().unwrap().clone();
+            let opts = ReportOptions::new(&delivery, &rig.settings)
+                .after(attempt, progress.as_ref())
+                .with_checkpoint(&kept);
+            let sent = rig.reporter.report(&begin, &opts).await;
+            assert_eq!(sent.is_err(), attempt == 1, "{sent:?}");
+        }
+        assert_eq!(rig.jira.issues()[0].comments.len(), 1);
+    }
+}
+
+fn forbidden() -> Reply {
+    let why = serde_json::json!({ "errorMessages": ["not you"], "errors": {} });
+    Reply::json(403, &why)
+}
+
+#[tokio::test]
+async fn an_issue_that_may_not_be_written_to_is_left_alone() {
+    for endpoint in [
+        Endpoint::Property,
+        Endpoint::SetProperty,
+        Endpoint::Comments,
+        Endpoint::Comment,
+        Endpoint::EditComment,
+    ] {
+        for rig in both(&[("on_repeat", "comment")]).await {
+            done(&rig, &report(0), 0).await;
+            if endpoint == Endpoint::EditComment {
+                done(&rig, &report(1), 1).await;
+            }
+            rig.jira.next(endpoint, forbidden());
+            let receipt = rig.send(&report(2), &id(2)).await.unwrap();
+            assert_eq!(receipt.next(), Next::Done, "{endpoint:?}");
+            let warning = receipt.warnings[0].report().to_string();
+            assert!(
+                warning.contains("OPS-1 is there, and nothing could be added")
+                    && warning.contains("not you"),
+                "{warning}"
+            );
+            assert_eq!(rig.jira.issues().len(), 1);
+        }
+    }
+    // A user that is locked out is locked out of everything.
+    let rig = Rig::data_center(&[("on_repeat", "comment")]).await;
+    done(&rig, &report(0), 0).await;
+    let captcha = forbidden().header("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE");
+    rig.jira.next(Endpoint::Comment, captcha);
+    let e = rig.send(&report(1), &id(1)).await.unwrap_err();
+    assert_eq!(e.scope(), Scope::Destination);
+}
+
+#[tokio::test]
+async fn an_issue_that_may_not_be_opened_is_followed_by_another() {
+    for endpoint in [Endpoint::Transitions, Endpoint::Transition] {
+        for rig in both(&[("on_repeat", "reopen")]).await {
+            done(&rig, &report(0), 0).await;
+            rig.jira.set_status("OPS-1", "Closed");
+            rig.jira.next(endpoint, forbidden());
+            let receipt = rig.send(&report(1), &id(1)).await.unwrap();
+            assert_eq!(receipt.next(), Next::Done);
+            let warning = receipt.warnings[0].to_string();
+            assert!(
+                warning.contains("OPS-1 cannot be opened again"),
+                "{warning}"
+            );
+            assert_eq!(rig.jira.issues().len(), 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_issue_that_may_not_be_read_is_forgotten() {
+    for rig in both(&[]).await {
+        done(&rig, &report(0), 0).await;
+        // Hidden, from the index as well.
+        rig.jira.set_summary("OPS-1", "hidden");
+        rig.jira.next_n(Endpoint::Read, 3, forbidden());
+        let none = serde_json::json!({ "issues": [], "total": 0, "isLast": true });
+        rig.jira.next(Endpoint::Search, Reply::json(200, &none));
+        done(&rig, &report(1), 1).await;
+        assert_eq!(rig.jira.issues().len(), 2);
+        let reads = rig.jira.count(Endpoint::Read);
+        done(&rig, &report(2), 2).await;
+        assert_eq!(rig.jira.issues().len(), 2);
+        assert!(rig.jira.count(Endpoint::Read) > reads);
     }
 }

@@ -1,21 +1,23 @@
 //! What several tests need.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use notifier_core::{
-    BackendSettings, DeliveryId, FailureRecord, Links, Origin, Receipt, Report, ReportOptions,
-    Reporter, Result, Settings, jiff::Timestamp,
+    BackendSettings, DeliveryId, FailureRecord, Links, LogReader, LogTail, Origin, Receipt, Report,
+    ReportOptions, Reporter, Result, Settings, jiff::Timestamp,
 };
 use notifier_http::HttpClient;
 use notifier_jira::{JiraReporter, OPTIONS};
-use notifier_testkit::jira::FakeJira;
+use notifier_testkit::jira::{Endpoint, FakeJira};
 
 pub(crate) const FIELDS: &str = "Project:OPS;Issue Type:Bug;Summary:Task {{ .failure.Name }} died with status {{ .failure.State }};Description:[stdout|{{ .stdoutURL }}], [stderr|{{ .stderrURL }}], ID={{ .failure.ID }}";
 
 pub(crate) fn http() -> HttpClient {
     HttpClient::builder()
-        .timeout(Some(Duration::from_secs(2)))
-        .connect_timeout(Duration::from_secs(1))
+        // No test waits for it.
+        .timeout(Some(Duration::from_secs(60)))
+        .connect_timeout(Duration::from_secs(60))
         .build()
         .unwrap()
 }
@@ -106,4 +108,40 @@ pub(crate) fn report(n: usize) -> Report {
 /// 32 digits, as ids of deliveries have, unlike at their beginnings.
 pub(crate) fn id(n: usize) -> String {
     format!("{n:08x}{:024x}", 0)
+}
+
+/// Logs of these bytes.
+#[derive(Debug)]
+struct Logs(Vec<u8>);
+
+#[async_trait]
+impl LogReader for Logs {
+    async fn tail(&self, name: &str, most: usize) -> Result<Option<LogTail>> {
+        let from = self.0.len().saturating_sub(most);
+        Ok((name == "stderr").then(|| LogTail::new(&self.0[from..], from > 0)))
+    }
+}
+
+pub(crate) fn with_logs(n: usize) -> Report {
+    report(n).with_logs(Arc::new(Logs(
+        b"0123456789\r\n--notifier-0000000000000000".to_vec(),
+    )))
+}
+
+/// Ends a work once an endpoint has had so many requests.
+pub(crate) async fn kill_at(
+    jira: &FakeJira,
+    endpoint: Endpoint,
+    count: usize,
+    work: impl Future<Output: std::fmt::Debug>,
+) {
+    let asked = async {
+        while jira.count(endpoint) < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        done = work => panic!("it came to its end: {done:?}"),
+        () = asked => {}
+    }
 }

@@ -177,13 +177,18 @@ fn page(state: &State, request: &Request, name: &str, all: &[Value]) -> Reply {
 fn meta(state: &State, request: &Request, parts: &[String]) -> Reply {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let none = || refusal(404, "No project could be found with that key or id.");
+    // Data Center says this of a project that is unknown or hidden.
+    let no_meta = || match state.is_cloud {
+        true => none(),
+        false => refusal(400, "The project does not exist, or may not be seen."),
+    };
     let has_old = !state.is_cloud && state.version < (9, 0);
     let has_new = state.is_cloud || state.version >= (8, 4);
     match &parts[..] {
         ["issue", "createmeta"] if has_old => old_meta(state, request),
         ["issue", "createmeta", project, "issuetypes"] if has_new => {
             let Some(project) = state.project(project) else {
-                return none();
+                return no_meta();
             };
             let all: Vec<Value> = project.types.iter().map(|t| t.meta()).collect();
             page(state, request, "issueTypes", &all)
@@ -192,7 +197,7 @@ fn meta(state: &State, request: &Request, parts: &[String]) -> Reply {
             let found = state
                 .project(project)
                 .and_then(|p| p.types.iter().find(|t| t.id == *kind));
-            let Some(kind) = found else { return none() };
+            let Some(kind) = found else { return no_meta() };
             let all: Vec<Value> = kind.fields.iter().map(|f| f.meta()).collect();
             page(state, request, "fields", &all)
         }

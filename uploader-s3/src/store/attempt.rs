@@ -93,7 +93,7 @@ impl Store {
             return Ok(Some(answer));
         }
         tried.perhaps_done |= call.completes() && answer.status() >= 500;
-        if self.mend(refusal.remedy(), &keys, bare, tried).await {
+        if self.mend(refusal.remedy(), &keys, bare, tried) {
             return Ok(None);
         }
         let redactor = Redactor::new(secrets(&keys));
@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// Mends what stood against a request, if that is possible at once. `bare` as it was sent.
-    async fn mend(&self, remedy: Remedy, keys: &Arc<Keys>, bare: bool, tried: &mut Tried) -> bool {
+    fn mend(&self, remedy: Remedy, keys: &Arc<Keys>, bare: bool, tried: &mut Tried) -> bool {
         match remedy {
             Remedy::Time(skew) if !tried.timed => {
                 tried.timed = true;
