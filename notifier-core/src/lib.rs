@@ -15,6 +15,7 @@ pub mod policy;
 pub mod redact;
 mod report;
 mod reporter;
+mod setup;
 mod silence;
 mod source;
 mod uploader;
@@ -47,9 +48,10 @@ pub use crate::{
         Checkpoint, Concern, DeliveryId, Digest, Links, Notice, Report, ReportOptions, Subject,
     },
     reporter::{
-        Capability, Delivered, Destination, Next, Receipt, Reconciled, Reporter, ReporterFactory,
-        TargetReceipt,
+        Capability, Delivered, Destination, Next, Receipt, Reconciled, Reporter, ReporterExt,
+        ReporterFactory, TargetReceipt,
     },
+    setup::SettingsBuilder,
     silence::{Matcher, Silence},
     source::{Ack, Batch, Source},
     uploader::{LogContent, NoopUploader, ObjectRef, Uploader, UploaderFactory},

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackendSettings, Delivery, Error, OptionGroup, Report, ReportOptions, Result, Retry, Settings,
-    failure::hash_parts,
+    BackendSettings, DEFAULT_NAME, Delivery, DeliveryId, Error, OptionGroup, Report, ReportOptions,
+    Result, Retry, Settings, failure::hash_parts,
 };
 
 /// Sends reports to one service.
@@ -83,6 +83,23 @@ pub trait Reporter: fmt::Debug + Send + Sync + 'static {
     /// What is wrong with them.
     async fn check(&self, settings: &Settings) -> Result<()>;
 }
+
+/// Comfort for programs that send without an engine.
+#[async_trait]
+pub trait ReporterExt: Reporter {
+    /// Sends one report with these settings, once, under the id that a watcher of the default name gives it.
+    ///
+    /// # Errors
+    /// As [`Reporter::report`].
+    async fn send_once(&self, report: &Report, settings: &Settings) -> Result<Receipt> {
+        let (key, instance) = (report.subject().key(), settings.instance());
+        let id = DeliveryId::derive(DEFAULT_NAME, &key, self.scheme(), instance, 0);
+        self.report(report, &ReportOptions::new(&id, settings))
+            .await
+    }
+}
+
+impl<T: Reporter + ?Sized> ReporterExt for T {}
 
 macro_rules! forward_reporter {
     ($($t:ty),*) => {$(

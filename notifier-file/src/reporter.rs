@@ -8,9 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use notifier_core::{
-    BackendSettings, Capability, DEFAULT_INSTANCE, DeliveryId, Destination, Error, ErrorKind,
-    Markup, MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report, ReportOptions,
-    Reporter, ReporterFactory, Result, Settings, Subject, parse_bool,
+    BackendSettings, Capability, DEFAULT_INSTANCE, Destination, Error, ErrorKind, Markup,
+    MessageTemplates, OptionGroup, Receipt, Reconciled, Report, ReportOptions, Reporter,
+    ReporterExt as _, ReporterFactory, Result, Settings, SettingsBuilder, Subject, parse_bool,
 };
 
 use serde::Deserialize;
@@ -34,8 +34,7 @@ impl FileReporter {
     /// A reporter for use in a program of your own.
     pub fn builder() -> FileReporterBuilder {
         FileReporterBuilder {
-            settings: BackendSettings::new(OPTIONS),
-            fault: None,
+            settings: SettingsBuilder::new(OPTIONS),
         }
     }
 
@@ -68,16 +67,7 @@ impl FileReporter {
     /// # Errors
     /// As [`Reporter::report`].
     pub async fn send(&self, report: &Report) -> Result<Receipt> {
-        let key = report.subject().key();
-        let id = DeliveryId::derive(
-            notifier_core::DEFAULT_NAME,
-            &key,
-            SCHEME,
-            self.settings.instance(),
-            0,
-        );
-        self.report(report, &ReportOptions::new(&id, &self.settings))
-            .await
+        self.send_once(report, &self.settings).await
     }
 
     fn lane(&self, name: &str) -> Arc<Lane> {
@@ -182,15 +172,12 @@ impl Reporter for FileReporter {
 #[derive(Debug)]
 #[must_use]
 pub struct FileReporterBuilder {
-    settings: BackendSettings,
-    fault: Option<Error>,
+    settings: SettingsBuilder,
 }
 
 impl FileReporterBuilder {
     fn set(mut self, key: &str, value: &str) -> Self {
-        if let Err(e) = self.settings.set(Origin::Flag, key, value) {
-            self.fault.get_or_insert(e);
-        }
+        self.settings = self.settings.set(key, value);
         self
     }
 
@@ -214,10 +201,7 @@ impl FileReporterBuilder {
     /// # Errors
     /// As [`FileReporter::new`].
     pub fn build(self) -> Result<FileReporter> {
-        match self.fault {
-            Some(e) => Err(e),
-            None => FileReporter::new(&self.settings),
-        }
+        FileReporter::new(&self.settings.build()?)
     }
 }
 

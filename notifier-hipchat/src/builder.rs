@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use notifier_core::{
-    BackendSettings, Error, OptionGroup, Origin, Reporter, ReporterFactory, Result,
+    BackendSettings, OptionGroup, Reporter, ReporterFactory, Result, SettingsBuilder,
 };
 use notifier_http::HttpClient;
 
@@ -24,24 +24,20 @@ use crate::{HipchatReporter, OPTIONS};
 #[derive(Debug)]
 #[must_use]
 pub struct HipchatReporterBuilder {
-    settings: BackendSettings,
+    settings: SettingsBuilder,
     http: Option<HttpClient>,
-    fault: Option<Error>,
 }
 
 impl HipchatReporterBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            settings: BackendSettings::new(OPTIONS),
+            settings: SettingsBuilder::new(OPTIONS),
             http: None,
-            fault: None,
         }
     }
 
     fn set(mut self, key: &str, value: &str) -> Self {
-        if let Err(e) = self.settings.set(Origin::Flag, key, value) {
-            self.fault.get_or_insert(e);
-        }
+        self.settings = self.settings.set(key, value);
         self
     }
 
@@ -107,14 +103,8 @@ impl HipchatReporterBuilder {
     /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) or
     /// [`ErrorKind::Template`](notifier_core::ErrorKind::Template) with the option's name.
     pub fn build(self) -> Result<HipchatReporter> {
-        if let Some(e) = self.fault {
-            return Err(e);
-        }
-        let http = match self.http {
-            Some(http) => http,
-            None => HttpClient::new()?,
-        };
-        HipchatReporter::new(&self.settings, http)
+        let http = HttpClient::or_new(self.http)?;
+        HipchatReporter::new(&self.settings.build()?, http)
     }
 }
 
@@ -137,10 +127,7 @@ impl ReporterFactory for HipchatFactory {
     }
 
     fn build(&self, settings: &BackendSettings) -> Result<Arc<dyn Reporter>> {
-        let http = match &self.http {
-            Some(http) => http.clone(),
-            None => HttpClient::new()?,
-        };
+        let http = HttpClient::or_new(self.http.clone())?;
         Ok(Arc::new(HipchatReporter::new(settings, http)?))
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use notifier_core::{
-    BackendSettings, Capability, Clock, DEFAULT_INSTANCE, DeliveryId, Destination, Error,
-    ErrorKind, Links, Markup, MessageTemplates, Origin, Receipt, Reconciled, Report, ReportOptions,
-    Reporter, Result, Settings, Subject, SystemClock,
+    BackendSettings, Capability, Clock, DEFAULT_INSTANCE, Destination, Error, ErrorKind, Links,
+    Markup, MessageTemplates, Origin, Receipt, Reconciled, Report, ReportOptions, Reporter,
+    ReporterExt as _, Result, Settings, Subject, SystemClock,
 };
 use notifier_http::HttpClient;
 
@@ -87,16 +87,7 @@ impl HipchatReporter {
     /// # Errors
     /// As [`Reporter::report`]; [`ErrorKind::Config`] without a token or a room.
     pub async fn send(&self, report: &Report) -> Result<Receipt> {
-        let key = report.subject().key();
-        let id = DeliveryId::derive(
-            notifier_core::DEFAULT_NAME,
-            &key,
-            SCHEME,
-            self.settings.instance(),
-            0,
-        );
-        self.report(report, &ReportOptions::new(&id, &self.settings))
-            .await
+        self.send_once(report, &self.settings).await
     }
 
     /// The message within HipChat's limit, and what went less than well with it.

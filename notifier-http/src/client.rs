@@ -55,6 +55,14 @@ impl HttpClient {
         Self::builder().build()
     }
 
+    /// The client that was given, or a new one with every setting at its default.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn or_new(given: Option<Self>) -> Result<Self> {
+        given.map_or_else(Self::new, Ok)
+    }
+
     /// A client to be set up.
     pub fn builder() -> HttpClientBuilder {
         HttpClientBuilder::default()

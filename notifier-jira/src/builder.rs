@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use notifier_core::{
-    BackendSettings, Clock, Error, OptionGroup, Origin, Reporter, ReporterFactory, Result,
+    BackendSettings, Clock, OptionGroup, Reporter, ReporterFactory, Result, SettingsBuilder,
     SystemClock,
 };
 use notifier_http::HttpClient;
@@ -25,28 +25,24 @@ use crate::{JiraReporter, OPTIONS};
 #[derive(Debug)]
 #[must_use]
 pub struct JiraReporterBuilder {
-    settings: BackendSettings,
+    settings: SettingsBuilder,
     http: Option<HttpClient>,
     clock: Arc<dyn Clock>,
-    fault: Option<Error>,
 }
 
 impl Default for JiraReporterBuilder {
     fn default() -> Self {
         Self {
-            settings: BackendSettings::new(OPTIONS),
+            settings: SettingsBuilder::new(OPTIONS),
             http: None,
             clock: Arc::new(SystemClock),
-            fault: None,
         }
     }
 }
 
 impl JiraReporterBuilder {
     fn set(mut self, key: &str, value: &str) -> Self {
-        if let Err(e) = self.settings.set(Origin::Flag, key, value) {
-            self.fault.get_or_insert(e);
-        }
+        self.settings = self.settings.set(key, value);
         self
     }
 
@@ -105,14 +101,8 @@ impl JiraReporterBuilder {
     /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) or
     /// [`ErrorKind::Template`](notifier_core::ErrorKind::Template) with the option's name.
     pub fn build(self) -> Result<JiraReporter> {
-        if let Some(e) = self.fault {
-            return Err(e);
-        }
-        let http = match self.http {
-            Some(http) => http,
-            None => HttpClient::new()?,
-        };
-        JiraReporter::new(&self.settings, http, self.clock)
+        let http = HttpClient::or_new(self.http)?;
+        JiraReporter::new(&self.settings.build()?, http, self.clock)
     }
 }
 
@@ -155,10 +145,14 @@ impl ReporterFactory for JiraFactory {
     }
 
     fn build(&self, settings: &BackendSettings) -> Result<Arc<dyn Reporter>> {
-        let http = match &self.http {
-            Some(http) => http.clone(),
-            None => HttpClient::new()?,
-        };
+        // Found at the start rather than at the first failure.
+        for instance in settings.instances() {
+            let values = settings.instance(instance);
+            if values.get("url").is_some() {
+                values.require("password")?;
+            }
+        }
+        let http = HttpClient::or_new(self.http.clone())?;
         Ok(Arc::new(JiraReporter::new(
             settings,
             http,

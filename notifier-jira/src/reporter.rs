@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use notifier_core::{
-    BackendSettings, Capability, Clock, DeliveryId, Destination, Error, ErrorKind, Receipt,
-    Reconciled, Report, ReportOptions, Reporter, Result, Settings,
+    BackendSettings, Capability, Clock, Destination, Error, ErrorKind, Receipt, Reconciled, Report,
+    ReportOptions, Reporter, ReporterExt as _, Result, Settings,
 };
 use notifier_http::{HttpClient, Method};
 
@@ -87,11 +87,7 @@ impl JiraReporter {
     /// # Errors
     /// As [`Reporter::report`]; [`ErrorKind::Config`] without an address.
     pub async fn send(&self, report: &Report) -> Result<Receipt> {
-        let key = report.subject().key();
-        let instance = self.settings.instance();
-        let id = DeliveryId::derive(notifier_core::DEFAULT_NAME, &key, SCHEME, instance, 0);
-        self.report(report, &ReportOptions::new(&id, &self.settings))
-            .await
+        self.send_once(report, &self.settings).await
     }
 
     pub(crate) fn api(&self, settings: &Settings) -> Result<Api> {

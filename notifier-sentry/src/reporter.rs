@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join;
 use notifier_core::{
-    BackendSettings, Capability, Clock, Delivered, DeliveryId, Destination, Error, ErrorKind,
-    Markup, MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report, ReportOptions,
-    Reporter, ReporterFactory, Result, Settings, Subject, SystemClock,
+    BackendSettings, Capability, Clock, Delivered, Destination, Error, ErrorKind, Markup,
+    MessageTemplates, OptionGroup, Receipt, Reconciled, Report, ReportOptions, Reporter,
+    ReporterExt as _, ReporterFactory, Result, Settings, SettingsBuilder, Subject, SystemClock,
 };
 use notifier_http::HttpClient;
 
@@ -42,10 +42,9 @@ impl SentryReporter {
     /// A reporter for use in a program of your own.
     pub fn builder() -> SentryReporterBuilder {
         SentryReporterBuilder {
-            settings: BackendSettings::new(OPTIONS),
+            settings: SettingsBuilder::new(OPTIONS),
             http: None,
             clock: Arc::new(SystemClock),
-            fault: None,
         }
     }
 
@@ -94,16 +93,7 @@ impl SentryReporter {
     /// As [`Reporter::report`]; [`ErrorKind::Config`] without a DSN.
     pub async fn send(&self, report: &Report) -> Result<Receipt> {
         self.settings.require("dsn")?;
-        let key = report.subject().key();
-        let id = DeliveryId::derive(
-            notifier_core::DEFAULT_NAME,
-            &key,
-            SCHEME,
-            self.settings.instance(),
-            0,
-        );
-        self.report(report, &ReportOptions::new(&id, &self.settings))
-            .await
+        self.send_once(report, &self.settings).await
     }
 
     /// What templates make of the failure; nothing for reports without one.
@@ -312,17 +302,14 @@ impl Reporter for SentryReporter {
 #[derive(Debug)]
 #[must_use]
 pub struct SentryReporterBuilder {
-    settings: BackendSettings,
+    settings: SettingsBuilder,
     http: Option<HttpClient>,
     clock: Arc<dyn Clock>,
-    fault: Option<Error>,
 }
 
 impl SentryReporterBuilder {
     fn set(mut self, key: &str, value: &str) -> Self {
-        if let Err(e) = self.settings.set(Origin::Flag, key, value) {
-            self.fault.get_or_insert(e);
-        }
+        self.settings = self.settings.set(key, value);
         self
     }
 
@@ -378,14 +365,8 @@ impl SentryReporterBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] or [`ErrorKind::Template`] with the option's name.
     pub fn build(self) -> Result<SentryReporter> {
-        if let Some(e) = self.fault {
-            return Err(e);
-        }
-        let http = match self.http {
-            Some(http) => http,
-            None => HttpClient::new()?,
-        };
-        Ok(SentryReporter::new(&self.settings, http)?.with_clock(self.clock))
+        let http = HttpClient::or_new(self.http)?;
+        Ok(SentryReporter::new(&self.settings.build()?, http)?.with_clock(self.clock))
     }
 }
 
@@ -408,10 +389,7 @@ impl ReporterFactory for SentryFactory {
     }
 
     fn build(&self, settings: &BackendSettings) -> Result<Arc<dyn Reporter>> {
-        let http = match &self.http {
-            Some(http) => http.clone(),
-            None => HttpClient::new()?,
-        };
+        let http = HttpClient::or_new(self.http.clone())?;
         Ok(Arc::new(SentryReporter::new(settings, http)?))
     }
 }

@@ -7,9 +7,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use notifier_core::{
-    BackendSettings, Capability, DeliveryId, Destination, Error, ErrorKind, Markup,
-    MessageTemplates, OptionGroup, Origin, Receipt, Reconciled, Report, ReportOptions, Reporter,
-    ReporterFactory, Result, Settings,
+    BackendSettings, Capability, Destination, Error, ErrorKind, Markup, MessageTemplates,
+    OptionGroup, Receipt, Reconciled, Report, ReportOptions, Reporter, ReporterExt as _,
+    ReporterFactory, Result, Settings, SettingsBuilder,
 };
 use notifier_http::HttpClient;
 
@@ -35,9 +35,8 @@ impl SlackReporter {
     /// A reporter for use in a program of your own.
     pub fn builder() -> SlackReporterBuilder {
         SlackReporterBuilder {
-            settings: BackendSettings::new(OPTIONS),
+            settings: SettingsBuilder::new(OPTIONS),
             http: None,
-            fault: None,
         }
     }
 
@@ -65,16 +64,7 @@ impl SlackReporter {
     /// As [`Reporter::report`]; [`ErrorKind::Config`] without a webhook.
     pub async fn send(&self, report: &Report) -> Result<Receipt> {
         self.settings.require("hook_url")?;
-        let key = report.subject().key();
-        let id = DeliveryId::derive(
-            notifier_core::DEFAULT_NAME,
-            &key,
-            SCHEME,
-            self.settings.instance(),
-            0,
-        );
-        self.report(report, &ReportOptions::new(&id, &self.settings))
-            .await
+        self.send_once(report, &self.settings).await
     }
 
     /// The text to send, within Slack's limit, and what went less than well with it.
@@ -217,16 +207,13 @@ impl Reporter for SlackReporter {
 #[derive(Debug)]
 #[must_use]
 pub struct SlackReporterBuilder {
-    settings: BackendSettings,
+    settings: SettingsBuilder,
     http: Option<HttpClient>,
-    fault: Option<Error>,
 }
 
 impl SlackReporterBuilder {
     fn set(mut self, key: &str, value: &str) -> Self {
-        if let Err(e) = self.settings.set(Origin::Flag, key, value) {
-            self.fault.get_or_insert(e);
-        }
+        self.settings = self.settings.set(key, value);
         self
     }
 
@@ -271,14 +258,8 @@ impl SlackReporterBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] or [`ErrorKind::Template`] with the option's name.
     pub fn build(self) -> Result<SlackReporter> {
-        if let Some(e) = self.fault {
-            return Err(e);
-        }
-        let http = match self.http {
-            Some(http) => http,
-            None => HttpClient::new()?,
-        };
-        SlackReporter::new(&self.settings, http)
+        let http = HttpClient::or_new(self.http)?;
+        SlackReporter::new(&self.settings.build()?, http)
     }
 }
 
@@ -301,10 +282,7 @@ impl ReporterFactory for SlackFactory {
     }
 
     fn build(&self, settings: &BackendSettings) -> Result<Arc<dyn Reporter>> {
-        let http = match &self.http {
-            Some(http) => http.clone(),
-            None => HttpClient::new()?,
-        };
+        let http = HttpClient::or_new(self.http.clone())?;
         Ok(Arc::new(SlackReporter::new(settings, http)?))
     }
 }

@@ -467,6 +467,10 @@ fn what_a_backend_would_refuse_is_found() {
             "jira.fields",
         ),
         (
+            "[reporters.jira]\nurl = \"https://j.example\"\nusername = \"u\"\n",
+            "password is missing",
+        ),
+        (
             "uploader = \"s3goamz\"\n[reporters.file]\nname = \"/nowhere/x\"\n",
             "s3goamz",
         ),
