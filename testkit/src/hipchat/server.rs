@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::reply::{HipchatReply, error, limit_headers, unix_seconds};
 use super::verdict;
-use crate::http::{Action, Reply, Request, ScriptedServer, Service, lock};
+use crate::http::{Action, Reply, Request, ScriptedServer, Service, lock, until};
 
 /// A message that was sent to a room.
 #[derive(Debug, Clone)]
@@ -212,18 +212,7 @@ impl FakeHipchat {
     /// Waits until HipChat took at least `n` messages and returns all it took, also when the
     /// time is over before that.
     pub async fn wait_for(&self, n: usize, timeout: Duration) -> Vec<HipchatMessage> {
-        let wait = async {
-            loop {
-                let changed = self.shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if self.received().len() >= n {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        let _ = tokio::time::timeout(timeout, wait).await;
+        until(&self.shared.changed, timeout, || self.received().len() >= n).await;
         self.received()
     }
 

@@ -8,6 +8,7 @@
 mod reply;
 mod request;
 mod server;
+mod wait;
 mod wire;
 
 pub use reply::{Action, Body, BodySender, Delivery, End, Framing, Reply};
@@ -20,5 +21,12 @@ pub use request::Request;
 ))]
 pub(crate) use server::lock;
 pub use server::{ScriptedServer, Service};
+#[cfg(any(
+    feature = "hipchat",
+    feature = "s3",
+    feature = "sentry",
+    feature = "slack"
+))]
+pub(crate) use wait::until;
 #[cfg(feature = "mesos")]
 pub(crate) use wire::wall_clock;

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::reply::{Action, Delivery, End, Reply};
 use super::request::Request;
+use super::wait::until;
 use super::wire::Wire;
 
 /// What answers the requests of a [`ScriptedServer`]. Closures
@@ -277,18 +278,10 @@ impl ScriptedServer {
     /// Waits until at least `n` requests are recorded and returns all there are, also
     /// when the time is over before that.
     pub async fn wait_for_requests(&self, n: usize, timeout: Duration) -> Vec<Request> {
-        let enough = async {
-            loop {
-                let arrived = self.inner.arrived.notified();
-                tokio::pin!(arrived);
-                arrived.as_mut().enable();
-                if lock(&self.inner.requests).len() >= n {
-                    return;
-                }
-                arrived.await;
-            }
-        };
-        let _ = tokio::time::timeout(timeout, enough).await;
+        until(&self.inner.arrived, timeout, || {
+            lock(&self.inner.requests).len() >= n
+        })
+        .await;
         self.requests()
     }
 }

@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::list;
 use super::wire::{Connection, Head};
 use super::{MOST_KEPT, Refusal, StoredObject};
+use crate::http::until;
 
 /// The smallest part but the last, in bytes.
 const MIN_PART: u64 = 5 * 1024 * 1024;
@@ -149,18 +150,10 @@ impl FakeS3 {
     /// Waits until there are at least `n` objects and returns all there are, also when the
     /// time is over before that.
     pub async fn wait_for(&self, n: usize, timeout: Duration) -> Vec<StoredObject> {
-        let enough = async {
-            loop {
-                let changed = self.shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if self.shared.lock().objects.len() >= n {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        let _ = tokio::time::timeout(timeout, enough).await;
+        until(&self.shared.changed, timeout, || {
+            self.shared.lock().objects.len() >= n
+        })
+        .await;
         self.objects()
     }
 }

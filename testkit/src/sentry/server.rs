@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::envelope::{self, Envelope, SentryAttachment};
 use super::event::faults;
 use super::reply::{Refusal, SentryReply};
-use crate::http::{Action, Reply, Request, ScriptedServer, Service};
+use crate::http::{Action, Reply, Request, ScriptedServer, Service, until};
 
 /// An envelope that was sent to a project.
 #[derive(Debug, Clone)]
@@ -201,18 +201,7 @@ impl FakeSentry {
     /// Waits until at least `n` events are in the projects and returns all there are, also
     /// when the time is over before that.
     pub async fn wait_for(&self, n: usize, timeout: Duration) -> Vec<SentryAttempt> {
-        let wait = async {
-            loop {
-                let changed = self.shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if self.received().len() >= n {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        let _ = tokio::time::timeout(timeout, wait).await;
+        until(&self.shared.changed, timeout, || self.received().len() >= n).await;
         self.received()
     }
 

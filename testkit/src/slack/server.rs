@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::reply::{RateBody, SlackReply, too_many, whole_seconds};
 use super::verdict::{self, MAX_TEXT};
-use crate::http::{Action, Reply, Request, ScriptedServer, Service, lock};
+use crate::http::{Action, Reply, Request, ScriptedServer, Service, lock, until};
 
 /// A message that was sent to a hook.
 #[derive(Debug, Clone)]
@@ -228,18 +228,10 @@ impl FakeSlack {
     }
 
     async fn wait(&self, timeout: Duration, enough: impl Fn(&State) -> bool) {
-        let wait = async {
-            loop {
-                let changed = self.shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if enough(&lock(&self.shared.state)) {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        let _ = tokio::time::timeout(timeout, wait).await;
+        until(&self.shared.changed, timeout, || {
+            enough(&lock(&self.shared.state))
+        })
+        .await;
     }
 
     /// The server beneath: its requests, the port, and faults for all hooks.
