@@ -118,10 +118,13 @@ pub enum Delivery {
     Unknown,
 }
 
-/// How far a final refusal reaches.
+/// How far a refusal reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
+    /// One target of several: a recipient. It says nothing of the destination, in a refusal
+    /// for good or for now.
+    Target,
     /// This one message.
     Message,
     /// Everything for this destination: a revoked token, a deleted channel.
@@ -215,7 +218,7 @@ impl Error {
         self
     }
 
-    /// Sets how far a final refusal reaches; [`Scope::Message`] unless set.
+    /// Sets how far a refusal reaches; [`Scope::Message`] unless set.
     #[must_use]
     pub fn with_scope(mut self, scope: Scope) -> Self {
         self.0.scope = scope;
@@ -245,7 +248,7 @@ impl Error {
         self.0.delivery
     }
 
-    /// How far a final refusal reaches.
+    /// How far a refusal reaches.
     pub fn scope(&self) -> Scope {
         self.0.scope
     }

@@ -108,6 +108,12 @@ pub trait Failure: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What else its scheduler knows of it, by name, for templates: `.failure.Details.retries`.
+    /// The source's own docs list the names. None of them may be secret.
+    fn details(&self) -> Box<dyn Iterator<Item = (&str, &str)> + '_> {
+        Box::new(std::iter::empty())
+    }
+
     /// The configured, stable name of the source that saw it.
     fn source(&self) -> &str {
         ""
@@ -149,6 +155,7 @@ macro_rules! forward_failure {
             fn healthy(&self) -> Option<bool> { (**self).healthy() }
             fn attempt(&self) -> Option<u32> { (**self).attempt() }
             fn owners(&self) -> Vec<&str> { (**self).owners() }
+            fn details(&self) -> Box<dyn Iterator<Item = (&str, &str)> + '_> { (**self).details() }
             fn source(&self) -> &str { (**self).source() }
             fn log_streams(&self) -> Vec<LogStream> { (**self).log_streams() }
             fn locator(&self) -> Option<&serde_json::Value> { (**self).locator() }
@@ -218,8 +225,8 @@ pub(crate) fn hash_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> String
 ///
 /// As JSON: `id`, `name`, `slave`, `framework`, `image`, `state`, `started`,
 /// `finished` (RFC 3339), `labels` (object of strings), `message`, `reason`,
-/// `exit_code`, `healthy`, `attempt`, `owners` (list of strings), `source`, `key`, `locator`
-/// and `log_streams`. All but `id`, `name`, `state` and `finished` are optional,
+/// `exit_code`, `healthy`, `attempt`, `owners` (list of strings), `details` (object of strings),
+/// `source`, `key`, `locator` and `log_streams`. All but `id`, `name`, `state` and `finished` are optional,
 /// `null` counts as absent, and unknown members are ignored. A missing `key` is
 /// filled with the default one.
 ///
@@ -276,6 +283,9 @@ pub struct FailureRecord {
     /// Who owns it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<String>,
+    /// What else its scheduler knows of it, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
     /// The configured name of the source.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
@@ -317,6 +327,7 @@ impl FailureRecord {
             healthy: None,
             attempt: None,
             owners: Vec::new(),
+            details: BTreeMap::new(),
             source: String::new(),
             locator: None,
             log_streams: Vec::new(),
@@ -344,6 +355,10 @@ impl FailureRecord {
             healthy: f.healthy(),
             attempt: f.attempt(),
             owners: f.owners().into_iter().map(str::to_owned).collect(),
+            details: f
+                .details()
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
             source: f.source().to_owned(),
             key: f.key(),
             locator: f.locator().cloned(),
@@ -362,6 +377,13 @@ impl FailureRecord {
     #[must_use]
     pub fn with_label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Adds what its scheduler knows of it.
+    #[must_use]
+    pub fn with_detail(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.details.insert(name.into(), value.into());
         self
     }
 }
@@ -453,6 +475,9 @@ impl Failure for FailureRecord {
     fn owners(&self) -> Vec<&str> {
         self.owners.iter().map(String::as_str).collect()
     }
+    fn details(&self) -> Box<dyn Iterator<Item = (&str, &str)> + '_> {
+        Box::new(self.details.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+    }
     fn source(&self) -> &str {
         &self.source
     }
@@ -487,6 +512,7 @@ impl<'de> Deserialize<'de> for FailureRecord {
             healthy: Option<bool>,
             attempt: Option<u32>,
             owners: Option<Vec<String>>,
+            details: Option<BTreeMap<String, String>>,
             source: Option<String>,
             key: Option<FailureKey>,
             locator: Option<serde_json::Value>,
@@ -514,6 +540,7 @@ impl<'de> Deserialize<'de> for FailureRecord {
         f.healthy = w.healthy;
         f.attempt = w.attempt;
         f.owners = w.owners.unwrap_or_default();
+        f.details = w.details.unwrap_or_default();
         f.source = w.source.unwrap_or_default();
         f.locator = w.locator;
         f.log_streams = w.log_streams.unwrap_or_default();

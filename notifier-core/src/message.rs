@@ -159,8 +159,9 @@ pub struct Rendered {
 ///
 /// Templates see `.failure` (`ID`, `Name`, `Slave`, `Framework`, `Image`, `State`,
 /// `Started`, `Finished`, `Labels`, and beyond the original `Message`, `Reason`,
-/// `ExitCode`, `Healthy`, `Attempt`, `Owners`, `Source`), `.stdoutURL`, `.stderrURL`, `.nl`,
-/// `.logsError` (why there are no logs, else empty), and the function `config`, which
+/// `ExitCode`, `Healthy`, `Attempt`, `Owners`, `Details`, `Source`), `.stdoutURL`, `.stderrURL`, `.nl`,
+/// `.logsError` (why there are no logs, else empty), `.logTail` (the last lines of a log, where
+/// the reporter [adds them](Report::with_log_lines)), and the function `config`, which
 /// gives a label meant for this reporter's instance. `Message` and `Reason` are empty,
 /// `ExitCode`, `Healthy` and `Attempt` nothing where they are not known. Labels whose keys
 /// [name a secret](crate::redact::names_secret) read `***`.
@@ -211,6 +212,30 @@ impl MessageTemplates {
         })
     }
 
+    /// Compiles these texts as well, for [`render_text`](Self::render_text): what words of a
+    /// backend's own, such as `chronos`, stand for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Template`] for one that does not compile.
+    pub fn compile_texts<'a>(mut self, texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        for text in texts {
+            let parsed = parse(&self.flag, text)
+                .map_err(|e| Error::new(ErrorKind::Template, format!("{}: {e}", self.flag)))?;
+            self.compiled.insert(text.to_owned(), parsed);
+        }
+        Ok(self)
+    }
+
+    /// Whether a template has this word anywhere: whether it may show what is dear to get.
+    ///
+    /// ```
+    /// use notifier_core::MessageTemplates;
+    /// assert!(MessageTemplates::mentions("{{ .logTail }}", "logTail"));
+    /// ```
+    pub fn mentions(template: &str, word: &str) -> bool {
+        template.contains(word)
+    }
+
     /// Renders a report with the template that these settings name.
     ///
     /// Never fails: a template that does is replaced by the built-in text with the
@@ -218,8 +243,13 @@ impl MessageTemplates {
     /// what is missing is added at the end. Known secrets are masked, but not in the links. Reports that
     /// are not about one failure have their built-in text.
     pub fn render(&self, settings: &Settings, report: &Report) -> Rendered {
+        self.render_text(settings.text(self.key), report)
+    }
+
+    /// The same with a template's text, which is fast for one that was compiled.
+    pub fn render_text(&self, template: &str, report: &Report) -> Rendered {
         let mut rendered = match report.subject() {
-            Subject::Failure(f) => self.render_failure(settings, report, f),
+            Subject::Failure(f) => self.render_failure(template, report, f),
             _ => Rendered {
                 text: self.markup.escape(&built_in(report)),
                 fault: None,
@@ -231,13 +261,7 @@ impl MessageTemplates {
         rendered
     }
 
-    fn render_failure(
-        &self,
-        settings: &Settings,
-        report: &Report,
-        f: &Arc<FailureRecord>,
-    ) -> Rendered {
-        let text = settings.text(self.key);
+    fn render_failure(&self, text: &str, report: &Report, f: &Arc<FailureRecord>) -> Rendered {
         let result = match self.compiled.get(text) {
             Some(compiled) => execute(compiled, self.markup, report, f),
             // A value that came after the start, from a label.
@@ -318,6 +342,11 @@ fn execute(
         (
             "logsError".to_owned(),
             Value::from(clean(&links.missing, report, markup).as_ref()),
+        ),
+        (
+            "logTail".to_owned(),
+            // Of several lines by nature: only what is no line break is made visible.
+            Value::from(lines(report.log_lines(), markup).as_ref()),
         ),
     ]);
     let mut context = template::Context::new(Value::from(data))
@@ -406,6 +435,16 @@ fn mask<'a>(text: &'a str, markup: Markup, report: &Report) -> Cow<'a, str> {
     }
     out += &redactor.redact(rest);
     Cow::Owned(out)
+}
+
+/// The lines of a log as a template may see them. Known secrets were masked when they were read.
+fn lines(text: &str, markup: Markup) -> Cow<'_, str> {
+    if markup == Markup::Lines {
+        let seen: Vec<String> = text.lines().map(visible).collect();
+        Cow::Owned(seen.join("\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Data as a template may see it: without known secrets, and fit for its place.
@@ -610,7 +649,14 @@ impl template::Object for View {
             "Healthy" => f.healthy.map_or(Value::Nil, Value::Bool),
             "Attempt" => number(f.attempt.map(i64::from)),
             "Owners" => Value::List(f.owners.iter().map(|o| self.text(o)).collect()),
-
+            "Details" => {
+                let known = f.details.iter();
+                let shown = known.map(|(k, v)| {
+                    let value = clean(v, &self.report, self.markup).into_owned();
+                    (k.clone(), value)
+                });
+                Value::Labels(Arc::new(shown.collect()))
+            }
             "Source" => self.text(&f.source),
             _ => return None,
         })

@@ -327,6 +327,7 @@ pub struct Report {
     logs: Option<Arc<dyn LogReader>>,
     redactor: Redactor,
     text_redactor: Redactor,
+    log_lines: String,
     now: Timestamp,
     zone: jiff::tz::TimeZone,
 }
@@ -346,6 +347,7 @@ impl Report {
             logs: None,
             redactor: Redactor::default(),
             text_redactor: Redactor::default(),
+            log_lines: String::new(),
             now,
             zone: jiff::tz::TimeZone::UTC,
         }
@@ -374,6 +376,15 @@ impl Report {
     #[must_use]
     pub fn with_logs(mut self, logs: Arc<dyn LogReader>) -> Self {
         self.logs = Some(logs);
+        self
+    }
+
+    /// Adds the last lines of a log, which templates see as `.logTail`. A reporter reads them
+    /// by [`log_tail`](Self::log_tail) before it renders, if its template
+    /// [mentions](crate::MessageTemplates::mentions) them.
+    #[must_use]
+    pub fn with_log_lines(mut self, lines: impl Into<String>) -> Self {
+        self.log_lines = lines.into();
         self
     }
 
@@ -446,6 +457,11 @@ impl Report {
             }
             tail
         }))
+    }
+
+    /// The last lines of a log, if they were [added](Self::with_log_lines); else empty.
+    pub fn log_lines(&self) -> &str {
+        &self.log_lines
     }
 
     /// A label meant for this instance of this reporter, as the template function

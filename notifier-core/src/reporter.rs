@@ -127,6 +127,9 @@ pub struct Capability {
     pub idempotent: bool,
     /// The service can be asked whether a message arrived. Default false.
     pub reconcile: bool,
+    /// How long one report may take at most, where that is more than the engine's usual
+    /// bound of an attempt: a mail server has ten minutes to answer. Default 0.
+    pub patience: Duration,
 }
 
 impl Default for Capability {
@@ -135,6 +138,7 @@ impl Default for Capability {
             concurrency: 1,
             idempotent: false,
             reconcile: false,
+            patience: Duration::ZERO,
         }
     }
 }
@@ -158,6 +162,13 @@ impl Capability {
     #[must_use]
     pub fn with_reconcile(mut self, yes: bool) -> Self {
         self.reconcile = yes;
+        self
+    }
+
+    /// Sets how long one report may take at most.
+    #[must_use]
+    pub fn with_patience(mut self, longest: Duration) -> Self {
+        self.patience = longest;
         self
     }
 }

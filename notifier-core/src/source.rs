@@ -28,6 +28,22 @@ pub trait Source: fmt::Debug + Send + 'static {
     ) -> BoxStream<'static, Result<Batch>>;
 }
 
+#[deny(clippy::missing_trait_methods)]
+impl<T: Source + ?Sized> Source for Box<T>
+where
+    Self: Send,
+{
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn events(
+        self: Box<Self>,
+        cursor: Option<serde_json::Value>,
+    ) -> BoxStream<'static, Result<Batch>> {
+        (*self).events(cursor)
+    }
+}
+
 /// Some failures that are stored in one commit. An empty batch says "read well, nothing new".
 #[derive(Debug, Default)]
 #[non_exhaustive]

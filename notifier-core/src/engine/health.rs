@@ -63,6 +63,16 @@ pub(super) enum Sign<'a> {
     Refuses(Scope),
 }
 
+impl Sign<'_> {
+    /// How long the message itself would wait.
+    pub(super) fn wait(&self) -> Duration {
+        match self {
+            Sign::Asks(wait) | Sign::Fails { wait, .. } => *wait,
+            Sign::Works { .. } | Sign::Refuses(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// What follows from a sign.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Course {

@@ -276,7 +276,8 @@ async fn attempt(shared: Arc<Shared>, lease: Lease) -> (Lease, Settlement) {
     let answer = send(&shared, reporter.as_ref(), &report, &opts, lease.unknown);
     // A reporter that panics is one that failed: its worker goes on.
     let answer = AssertUnwindSafe(answer).catch_unwind();
-    let receipt = match tokio::time::timeout(shared.timing.attempt, answer).await {
+    let longest = shared.timing.attempt.max(reporter.capability().patience);
+    let receipt = match tokio::time::timeout(longest, answer).await {
         Ok(Ok(receipt)) => receipt,
         Ok(Err(_)) => {
             let e = Error::internal("the reporter panicked")
@@ -284,7 +285,7 @@ async fn attempt(shared: Arc<Shared>, lease: Lease) -> (Lease, Settlement) {
                 .with_retry(Retry::Later { after: None });
             whole(&settings, e)
         }
-        Err(_) => whole(&settings, took_too_long(shared.timing.attempt)),
+        Err(_) => whole(&settings, took_too_long(longest)),
     };
     let limits = Limits::new(&shared, reporter.capability(), settings.duration(MAX_AGE));
     let settlement = judge(&shared, &lease, receipt, started, &limits, &redactor);
@@ -347,15 +348,34 @@ impl Limits {
     }
 }
 
-/// All that is to be tried again waits for something else than its destination.
-fn is_pending(receipt: &Receipt) -> bool {
+/// What an answer says of the destination itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Bearing {
+    /// It stands as its errors say.
+    Whole,
+    /// It works: some target has the message, and only others are in the way of the rest.
+    Works,
+    /// Nothing: all that keeps the message from arriving lies elsewhere.
+    None,
+}
+
+fn bearing(receipt: &Receipt) -> Bearing {
+    let is_elsewhere = |e: &Error| e.kind() == ErrorKind::Pending || e.scope() == Scope::Target;
+    let is_retried = receipt.next() != Next::Dead;
     let mut errors = receipt
         .targets
         .iter()
         .filter_map(|t| t.verdict.as_ref().err())
-        .filter(|e| e.is_retryable())
+        // What was given up does not decide where something is left to try.
+        .filter(|e| e.is_retryable() == is_retried)
         .peekable();
-    errors.peek().is_some() && errors.all(|e| e.kind() == ErrorKind::Pending)
+    if errors.peek().is_none() || !errors.all(is_elsewhere) {
+        return Bearing::Whole;
+    }
+    match receipt.targets.iter().any(|t| t.verdict.is_ok()) {
+        true => Bearing::Works,
+        false => Bearing::None,
+    }
 }
 
 /// What follows from an attempt.
@@ -418,12 +438,17 @@ fn judge(
         }
         Next::Dead => Sign::Refuses(receipt.error().map_or(Scope::Message, Error::scope)),
     };
-    let course = match sign {
-        // It shows nothing of the destination.
-        Sign::Asks(wait) | Sign::Fails { wait, .. } if is_pending(&receipt) => {
-            Course::waiting(wait)
-        }
-        _ => shared.health.take_in(destination, &sign, now, backoff),
+    let take_in = |sign: &Sign<'_>| shared.health.take_in(destination, sign, now, backoff);
+    let course = match bearing(&receipt) {
+        Bearing::Whole => take_in(&sign),
+        // Some targets may have been at fault for long: that says nothing of an outage.
+        Bearing::Works => Course {
+            wait: sign.wait(),
+            ..take_in(&Sign::Works {
+                again: lease.attempts > 0,
+            })
+        },
+        Bearing::None => Course::waiting(sign.wait()),
     };
     let verdict = match next {
         Next::Done => Verdict::Done,
