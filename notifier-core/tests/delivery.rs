@@ -25,11 +25,17 @@ fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
 }
 
+/// How long a sink may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// What a sink does with a message, given the time since its start and the message.
 type Behaviour = Box<dyn Fn(Duration, &Subject) -> Answer + Send + Sync>;
 
 enum Answer {
     Takes,
+    /// An answer for each of several targets.
+    Each(Receipt),
+    TakesAfter(Duration),
     Hangs,
     Fails(Error),
 }
@@ -56,6 +62,7 @@ impl fmt::Debug for Sink {
 const CHANNEL: OptionSpec = OptionSpec::new("channel", "where").default("c").label();
 const SLOW: OptionGroup = OptionGroup::new("slow", &[CHANNEL, Rate::option("1/s")]);
 const FAST: OptionGroup = OptionGroup::new("fast", &[CHANNEL, Rate::option("unlimited")]);
+const FAST_TOO: OptionGroup = OptionGroup::new("other", &[CHANNEL, Rate::option("unlimited")]);
 
 impl Sink {
     fn new(
@@ -124,7 +131,7 @@ impl Reporter for Sink {
         self.group.name
     }
     fn capability(&self) -> Capability {
-        Capability::default()
+        Capability::default().with_patience(PATIENCE)
     }
     fn destination(&self, s: &Settings) -> Result<Option<Destination>> {
         let channel = s.text("channel");
@@ -135,6 +142,19 @@ impl Reporter for Sink {
         self.attempts.lock().unwrap().push(elapsed);
         match (self.behaviour)(elapsed, report.subject()) {
             Answer::Takes => {
+                let told = (report.subject().clone(), elapsed);
+                self.arrived.lock().unwrap().push(told);
+                Ok(Receipt::delivered("c"))
+            }
+            Answer::Each(receipt) => {
+                if receipt.targets.iter().any(|t| t.verdict.is_ok()) {
+                    let told = (report.subject().clone(), elapsed);
+                    self.arrived.lock().unwrap().push(told);
+                }
+                Ok(receipt)
+            }
+            Answer::TakesAfter(time) => {
+                sleep(time).await;
                 let told = (report.subject().clone(), elapsed);
                 self.arrived.lock().unwrap().push(told);
                 Ok(Receipt::delivered("c"))
@@ -346,6 +366,76 @@ async fn a_revoked_token_costs_three_messages_and_is_told_elsewhere_once() {
     sleep(minutes(600)).await;
     assert_eq!(revoked.ids(), in_order(100)[3..]);
     assert_eq!((notices("notice"), notices("recovery")), (1, 1));
+    running.stop().await;
+}
+
+fn of_one_target(kind: ErrorKind) -> Error {
+    Error::new(kind, "the recipient").with_scope(Scope::Target)
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_recipients_are_no_dead_destination() {
+    let relay = Sink::new(FAST, |_, _| {
+        let nobody = Err(of_one_target(ErrorKind::Rejected));
+        Answer::Each(Receipt::default().and("nobody", nobody))
+    });
+    let other = Sink::new(FAST_TOO, |_, _| Answer::Takes);
+    let engine = engine(&[&relay, &other]).build().unwrap();
+    let running = start(&engine);
+    for n in 0..10 {
+        engine.submit(&numbered(n)).await.unwrap();
+    }
+    sleep(minutes(60)).await;
+    assert_eq!(engine.stats().dead, 10);
+    assert_eq!(relay.attempts.lock().unwrap().len(), 10, "each once");
+    assert!(other.kinds().iter().all(|k| *k == "failure"), "no notice");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn recipients_that_are_put_off_hold_up_nobody_else() {
+    let relay = Sink::new(FAST, |t, s| match s.failure() {
+        Some(f) if f.id.as_str() < "t00010" && t < minutes(50) => {
+            let later = of_one_target(ErrorKind::Unavailable).with_retry_after(minutes(2));
+            // The odd ones have another recipient, who has it.
+            let receipt = Receipt::default().and("greylisted", Err(later));
+            match f.id.ends_with(['1', '3', '5', '7', '9']) {
+                true => Answer::Each(receipt.and("other", Ok(Delivered::default()))),
+                false => Answer::Each(receipt),
+            }
+        }
+        _ => Answer::Takes,
+    });
+    let engine = engine(&[&relay]).build().unwrap();
+    let running = start(&engine);
+    for n in 0..30 {
+        engine.submit(&numbered(n)).await.unwrap();
+    }
+    sleep(SECOND).await;
+    let mut early = relay.ids();
+    early.sort();
+    let expected: Vec<String> = in_order(30)
+        .into_iter()
+        .enumerate()
+        .filter_map(|(n, id)| (n >= 10 || n % 2 == 1).then_some(id))
+        .collect();
+    assert_eq!(early, expected);
+    assert_eq!(relay.attempts.lock().unwrap().len(), 30, "no pause for any");
+    sleep(minutes(60)).await;
+    let summary = running.stop().await;
+    assert_eq!((summary.dead, summary.open), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reporter_has_the_time_that_it_says_it_needs() {
+    let almost = PATIENCE - SECOND;
+    let slow = Sink::new(FAST, move |_, _| Answer::TakesAfter(almost));
+    let engine = engine(&[&slow]).build().unwrap();
+    let running = start(&engine);
+    engine.submit(&numbered(0)).await.unwrap();
+    sleep(PATIENCE).await;
+    assert_eq!(slow.ids(), in_order(1));
+    assert_eq!(slow.attempts.lock().unwrap().len(), 1);
     running.stop().await;
 }
 
