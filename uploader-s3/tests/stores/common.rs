@@ -93,15 +93,18 @@ fn settings(
 
 /// An uploader with version 4, by path.
 pub(crate) fn v4(endpoint: &str, more: &[(&str, &str)]) -> Arc<dyn Uploader> {
-    v4_with(HttpClient::new().unwrap(), endpoint, more)
+    v4_of(
+        &S3AwsFactory::new(HttpClient::new().unwrap()),
+        endpoint,
+        more,
+    )
 }
 
-pub(crate) fn v4_with(
-    http: HttpClient,
+pub(crate) fn v4_of(
+    factory: &S3AwsFactory,
     endpoint: &str,
     more: &[(&str, &str)],
 ) -> Arc<dyn Uploader> {
-    let factory = S3AwsFactory::new(http);
     let defaults = [
         ("access_key", ACCESS_KEY),
         ("secret_key", SECRET_KEY),
@@ -109,20 +112,23 @@ pub(crate) fn v4_with(
         ("region", "us-east-1"),
         ("endpoint", endpoint),
     ];
-    factory.build(&settings(&factory, &defaults, more)).unwrap()
+    factory.build(&settings(factory, &defaults, more)).unwrap()
 }
 
 /// An uploader with version 2, by path.
 pub(crate) fn v2(endpoint: &str, more: &[(&str, &str)]) -> Arc<dyn Uploader> {
-    v2_with(HttpClient::new().unwrap(), endpoint, more)
+    v2_of(
+        &S3GoamzFactory::new(HttpClient::new().unwrap()),
+        endpoint,
+        more,
+    )
 }
 
-pub(crate) fn v2_with(
-    http: HttpClient,
+pub(crate) fn v2_of(
+    factory: &S3GoamzFactory,
     endpoint: &str,
     more: &[(&str, &str)],
 ) -> Arc<dyn Uploader> {
-    let factory = S3GoamzFactory::new(http);
     let endpoint = format!("{endpoint}/${{bucket}}");
     let defaults = [
         ("access_key", ACCESS_KEY),
@@ -130,12 +136,11 @@ pub(crate) fn v2_with(
         ("bucket", "logs"),
         ("endpoint", &endpoint),
     ];
-    factory.build(&settings(&factory, &defaults, more)).unwrap()
+    factory.build(&settings(factory, &defaults, more)).unwrap()
 }
 
 /// What a link answers: status and body.
-pub(crate) async fn get(url: &str) -> (u16, Vec<u8>) {
-    let client = HttpClient::new().unwrap();
+pub(crate) async fn get(client: &HttpClient, url: &str) -> (u16, Vec<u8>) {
     let answer = client.get(url).stream().await.unwrap();
     let status = answer.status();
     let body = answer.read_all(usize::MAX).await.unwrap();

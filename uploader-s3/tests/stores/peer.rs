@@ -1,21 +1,36 @@
 //! What has to hold with every real store, in both versions of signatures.
 
 use std::{
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
+    fmt::Write as _,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use notifier_core::{Clock as _, ErrorKind, ManualClock, SystemClock, Uploader};
-use notifier_http::HttpClient;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, Mac as _};
+use notifier_core::{Clock, ErrorKind, ManualClock, SystemClock, Uploader, jiff::tz::TimeZone};
+use notifier_http::{HttpClient, Method};
+use notifier_testkit::peer::skipped;
+use sha1::Sha1;
+use uploader_s3::{S3AwsFactory, S3GoamzFactory};
 
-use crate::common::{
-    ACCESS_KEY, Log, SECRET_KEY, failure, get, key, stdout, v2, v2_with, v4, v4_with,
-};
+use crate::common::{self, ACCESS_KEY, Log, SECRET_KEY, failure, key, stdout, v2_of, v4_of};
 
 type Make = fn(&str, &[(&str, &str)]) -> Arc<dyn Uploader>;
 type MakeWith = fn(HttpClient, &str, &[(&str, &str)]) -> Arc<dyn Uploader>;
+
+/// How often the start of a store is tried.
+const STARTS: usize = 3;
+
+/// How long one start may take in all.
+const START: Duration = Duration::from_secs(300);
+
+/// How long a request may take: a busy machine is no fault of anybody's.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const BY_NAME: (&str, &str) = ("prefix", "{{ .failure.Name }}");
 
@@ -32,51 +47,173 @@ pub(crate) struct Peer {
 
 /// A program of a store, ended when dropped.
 #[derive(Debug)]
-pub(crate) struct Program(pub(crate) Child);
+pub(crate) struct Program {
+    child: Child,
+    /// What it writes, its own logs aside.
+    output: PathBuf,
+}
 
 impl Program {
-    pub(crate) fn start(command: &mut Command) -> Self {
-        Self(command.spawn().expect("the program starts"))
+    /// Starts it; what it writes goes to a file.
+    pub(crate) fn start(command: &mut Command, output: PathBuf) -> Result<Self, String> {
+        let text = |e: std::io::Error| format!("{}: {e}", command.get_program().display());
+        let file = fs::File::create(&output).map_err(text)?;
+        let copy = file.try_clone().map_err(text)?;
+        let program = command.get_program().to_owned();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(copy)
+            .spawn()
+            .map_err(|e| format!("{}: {e}", program.display()))?;
+        Ok(Self { child, output })
     }
 
-    pub(crate) fn is_over(&mut self) -> bool {
-        self.0.try_wait().expect("the program is ours").is_some()
-    }
-
-    /// Waits until it listens; false if it ended, as it does if another program took the port.
-    pub(crate) fn listens(&mut self, port: u16) -> bool {
-        let until = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if self.is_over() {
-                return false;
+    /// Why it is over, if it is.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => {
+                let said = last_lines(&self.output);
+                Err(format!("a program of the store ended, {status}: {said}"))
             }
-            assert!(Instant::now() < until, "nothing listens");
-            std::thread::sleep(Duration::from_millis(50));
+            Err(e) => Err(e.to_string()),
         }
-        !self.is_over()
+    }
+
+    /// Waits until it ends well; what it wrote. It is ended at `end`.
+    pub(crate) fn finish(mut self, end: Instant) -> Result<String, String> {
+        loop {
+            match self.child.try_wait().map_err(|e| e.to_string())? {
+                Some(status) if status.success() => {
+                    return Ok(fs::read_to_string(&self.output).unwrap_or_default());
+                }
+                Some(status) => return Err(format!("{status}: {}", last_lines(&self.output))),
+                None if Instant::now() > end => {
+                    return Err(format!("has no end: {}", last_lines(&self.output)));
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// Ports that nobody listens at now, all different: none is let go before all are chosen.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.each_ref()
-        .map(|listener| listener.local_addr().unwrap().port())
+/// The end of a file, in one line.
+pub(crate) fn last_lines(file: &Path) -> String {
+    let bytes = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(4)..].join(" | ")
 }
 
-/// Starts a store with new ports, and once more if it ended at once: between choosing a
-/// port and listening at it another program may take it.
-pub(crate) fn started<T>(start: impl Fn() -> Option<T>) -> T {
-    start()
-        .or_else(start)
-        .expect("the store ended at once, twice")
+/// Ports that nobody listens at now, all different. They are not of those that the system
+/// gives away: the tests beside would be given them while the store starts.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    let mut held: Vec<TcpListener> = Vec::new();
+    [(); N].map(|()| {
+        loop {
+            let port = fastrand::u16(10_000..30_000);
+            if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+                held.push(listener);
+                return port;
+            }
+        }
+    })
+}
+
+/// Starts a store, again with new ports if it fails. A store that does not start at all says
+/// nothing of our code: the test is skipped then.
+pub(crate) async fn started<T>(
+    name: &str,
+    start: impl AsyncFn(Instant) -> Result<T, String>,
+) -> Option<T> {
+    let mut why = String::new();
+    for number in 1..=STARTS {
+        match start(Instant::now() + START).await {
+            Ok(store) => return Some(store),
+            Err(e) => {
+                let e = e.lines().collect::<Vec<_>>().join(" | ");
+                let _ = write!(why, " start {number}: {e};");
+            }
+        }
+    }
+    skipped(name, &format!("it does not start:{why}"));
+    None
+}
+
+/// Sends a request, signed by hand, until the store that starts takes it.
+pub(crate) async fn taken(
+    program: &mut Program,
+    (method, path): (Method, &str),
+    port: u16,
+    end: Instant,
+) -> Result<(), String> {
+    let http = patient(Arc::new(SystemClock));
+    loop {
+        let utc = SystemClock.now().to_zoned(TimeZone::UTC);
+        let date = utc.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let mut mac = Hmac::<Sha1>::new_from_slice(SECRET_KEY.as_bytes()).unwrap();
+        mac.update(format!("{method}\n\n\n{date}\n{path}").as_bytes());
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        let answer = http
+            .request(method.clone(), &format!("http://127.0.0.1:{port}{path}"))
+            .header("date", &date)
+            .header("authorization", &format!("AWS {ACCESS_KEY}:{signature}"))
+            .timeout(Some(Duration::from_secs(60)))
+            .send()
+            .await;
+        // Also if another program answered, since the port was taken.
+        program.check()?;
+        let why = match answer {
+            Ok(answer) if answer.is_success() => return Ok(()),
+            Ok(answer) => format!("{}: {}", answer.status(), answer.text()),
+            Err(e) => e.to_string(),
+        };
+        if Instant::now() > end {
+            return Err(format!("{method} {path}: {why}"));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A client that waits long.
+fn patient(clock: Arc<dyn Clock>) -> HttpClient {
+    HttpClient::builder()
+        .clock(clock)
+        .connect_timeout(PATIENCE)
+        .timeout(Some(PATIENCE))
+        .idle_timeout(PATIENCE)
+        .build()
+        .unwrap()
+}
+
+async fn get(url: &str) -> (u16, Vec<u8>) {
+    common::get(&patient(Arc::new(SystemClock)), url).await
+}
+
+fn v4(endpoint: &str, more: &[(&str, &str)]) -> Arc<dyn Uploader> {
+    v4_with(patient(Arc::new(SystemClock)), endpoint, more)
+}
+
+fn v4_with(http: HttpClient, endpoint: &str, more: &[(&str, &str)]) -> Arc<dyn Uploader> {
+    let factory = S3AwsFactory::new(http).request_timeout(PATIENCE);
+    v4_of(&factory, endpoint, more)
+}
+
+fn v2(endpoint: &str, more: &[(&str, &str)]) -> Arc<dyn Uploader> {
+    v2_with(patient(Arc::new(SystemClock)), endpoint, more)
+}
+
+fn v2_with(http: HttpClient, endpoint: &str, more: &[(&str, &str)]) -> Arc<dyn Uploader> {
+    let factory = S3GoamzFactory::new(http).request_timeout(PATIENCE);
+    v2_of(&factory, endpoint, more)
 }
 
 /// All of it, with a store that has the bucket `logs`.
@@ -225,10 +362,7 @@ async fn wrong_keys(make: Make, endpoint: &str, peer: Peer) {
 
 async fn wrong_clock(make_with: MakeWith, endpoint: &str, peer: Peer) {
     let late = SystemClock.now() - Duration::from_secs(3 * 3600);
-    let http = HttpClient::builder()
-        .clock(Arc::new(ManualClock::new(late)))
-        .build()
-        .unwrap();
+    let http = patient(Arc::new(ManualClock::new(late)));
     let uploader = make_with(http, endpoint, &[BY_NAME]);
     let outcome = uploader
         .upload(&failure("late"), &stdout(), &Log::of(10))

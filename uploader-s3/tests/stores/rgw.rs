@@ -4,20 +4,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use crate::{
     common::{ACCESS_KEY, SECRET_KEY},
-    peer::{Peer, Program, free_ports, holds, started},
+    peer::{Peer, Program, free_ports, holds, last_lines, started, taken},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, Mac as _};
-use notifier_core::{Clock as _, SystemClock};
-use notifier_http::HttpClient;
+use notifier_http::Method;
 use notifier_testkit::peer::{ran, skipped};
-use sha1::Sha1;
 use tempfile::TempDir;
 
 /// Its name in what a run of the tests says.
@@ -46,13 +42,36 @@ fn are_here() -> bool {
     }
 }
 
+/// How long one command may take before it is given again.
+const STEP: Duration = Duration::from_secs(120);
+
 /// A cluster of one, ended when dropped: the gateway first, the monitor last.
 struct Cluster {
     _gateway: Program,
     _store: Program,
     _monitor: Program,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+impl Drop for Cluster {
+    /// A test that fails tells the end of the logs.
+    #[expect(clippy::print_stderr, reason = "it is of a test that fails")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", logs(self.folder.path()));
+        }
+    }
+}
+
+/// The end of each daemon's log, in one line.
+fn logs(folder: &Path) -> String {
+    ["mon.a", "osd.0", "client.rgw"]
+        .map(|name| {
+            let said = last_lines(&folder.join(format!("{name}.log")));
+            format!("{name}: {said}")
+        })
+        .join("; ")
 }
 
 /// A folder with the configuration of a cluster.
@@ -60,10 +79,12 @@ struct Place {
     folder: PathBuf,
     id: String,
     monitor: String,
+    /// Until when all of it has to be up.
+    end: Instant,
 }
 
 impl Place {
-    fn new(folder: &Path, [gateway, v2, v1]: [u16; 3]) -> Self {
+    fn new(folder: &Path, [gateway, v2, v1]: [u16; 3], end: Instant) -> Self {
         for name in ["mon", "osd", "rgw"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
@@ -71,6 +92,7 @@ impl Place {
             folder: folder.to_owned(),
             id: uuid(),
             monitor: format!("[v2:127.0.0.1:{v2},v1:127.0.0.1:{v1}]"),
+            end,
         };
         let at = folder.display();
         let settings = [
@@ -94,6 +116,8 @@ impl Place {
             ("osd pool default pg autoscale mode", "off".into()),
             ("osd crush chooseleaf type", "0".into()),
             ("mon allow pool size one", "true".into()),
+            // It would end itself on a disk that is nearly full.
+            ("mon data avail crit", "0".into()),
             ("mon max pg per osd", "1000".into()),
             ("osd objectstore", "memstore".into()),
             ("memstore device bytes", "1073741824".into()),
@@ -104,6 +128,8 @@ impl Place {
             ("mon data", format!("{at}/mon")),
             ("osd data", format!("{at}/osd")),
             ("rgw data", format!("{at}/rgw")),
+            // Instead of hundreds of threads.
+            ("rgw thread pool size", "32".into()),
             ("keyring", format!("{at}/keyring")),
         ];
         let mut text = String::from("[global]\n");
@@ -116,40 +142,37 @@ impl Place {
         place
     }
 
-    fn command(&self, program: &str, args: &[&str]) -> Command {
+    fn start(&self, program: &str, args: &[&str]) -> Result<Program, String> {
         let mut c = Command::new(program);
         c.args(args)
             .current_dir(&self.folder)
-            .env("CEPH_CONF", self.folder.join("ceph.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        c
+            .env("CEPH_CONF", self.folder.join("ceph.conf"));
+        Program::start(&mut c, self.folder.join(format!("{program}.output")))
     }
 
-    fn run(&self, program: &str, args: &[&str]) {
-        let out = self
-            .command(program, args)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{program} {args:?}: {said}");
+    fn run(&self, program: &str, args: &[&str]) -> Result<String, String> {
+        let end = self.end.min(Instant::now() + STEP);
+        self.start(program, args)?
+            .finish(end)
+            .map_err(|e| format!("{program} {args:?}: {e}"))
     }
 
-    /// Waits for an answer; false if the program that gives it ended.
-    fn wait(&self, program: &mut Program, args: &[&str], until: impl Fn(&str) -> bool) -> bool {
-        let end = Instant::now() + Duration::from_secs(60);
+    /// Runs it until it says what is waited for, while `daemon` lives.
+    fn wait(
+        &self,
+        daemon: &mut Program,
+        (program, args): (&str, &[&str]),
+        until: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
         loop {
-            let mut c = self.command("ceph", &["--connect-timeout", "5"]);
-            let out = c.args(args).stdout(Stdio::piped()).output().unwrap();
-            if out.status.success() && until(&String::from_utf8_lossy(&out.stdout)) {
-                return true;
+            let said = self.run(program, args);
+            if said.as_ref().is_ok_and(|said| until(said)) {
+                return Ok(());
             }
-            if program.is_over() {
-                return false;
+            daemon.check()?;
+            if Instant::now() > self.end {
+                return Err(format!("{program} {args:?}: {said:?}"));
             }
-            assert!(Instant::now() < end, "{args:?} has no end");
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -163,99 +186,93 @@ fn uuid() -> String {
 }
 
 impl Cluster {
-    /// `None` if one of its programs ended at once.
-    fn start() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
+    /// Starts all of it and makes the bucket `logs`.
+    async fn start(end: Instant) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let with_logs = |e| format!("{e}; {}", logs(folder.path()));
         let ports = free_ports();
-        let place = Place::new(folder.path(), ports);
-        place.run(
-            "monmaptool",
-            &[
-                "--create",
-                "--addv",
-                "a",
-                &place.monitor,
-                "--fsid",
-                &place.id,
-                "monmap",
-            ],
-        );
-        place.run(
-            "ceph-mon",
-            &[
-                "-i",
-                "a",
-                "--mkfs",
-                "--monmap",
-                "monmap",
-                "--keyring",
-                "keyring",
-            ],
-        );
-        let mut monitor = Program::start(&mut place.command("ceph-mon", &["-i", "a", "-f"]));
-        if !place.wait(&mut monitor, &["-s"], |_| true) {
-            return None;
-        }
-        let osd = uuid();
-        place.run("ceph", &["osd", "new", &osd]);
-        place.run("ceph-osd", &["-i", "0", "--mkfs", "--osd-uuid", &osd]);
-        let mut store = Program::start(&mut place.command("ceph-osd", &["-i", "0", "-f"]));
-        let is_up = |said: &str| said.contains("1 up");
-        if !place.wait(&mut store, &["osd", "stat"], is_up) {
-            return None;
-        }
-        place.run(
-            "radosgw-admin",
-            &[
-                "user",
-                "create",
-                "--uid=peer",
-                "--display-name=peer",
-                "--access-key",
-                ACCESS_KEY,
-                "--secret",
-                SECRET_KEY,
-            ],
-        );
-        let rgw = &["-n", "client.rgw", "-f"];
-        let mut gateway = Program::start(&mut place.command("radosgw", rgw));
+        let place = Place::new(folder.path(), ports, end);
+        let (monitor, store) = daemons(&place).map_err(with_logs)?;
         let port = ports[0];
-        let is_there = gateway.listens(port);
-        // As a whole in any case, for the order in which it ends.
-        let cluster = Self {
+        let gateway = gateway(&place, port).await.map_err(with_logs)?;
+        Ok(Self {
             _gateway: gateway,
             _store: store,
             _monitor: monitor,
             port,
-            _folder: folder,
-        };
-        is_there.then_some(cluster)
+            folder,
+        })
     }
+}
 
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+/// The monitor and the store, with the user.
+fn daemons(place: &Place) -> Result<(Program, Program), String> {
+    let map = [
+        "--create",
+        "--addv",
+        "a",
+        &place.monitor,
+        "--fsid",
+        &place.id,
+        "monmap",
+    ];
+    place.run("monmaptool", &map)?;
+    let mkfs = [
+        "-i",
+        "a",
+        "--mkfs",
+        "--monmap",
+        "monmap",
+        "--keyring",
+        "keyring",
+    ];
+    place.run("ceph-mon", &mkfs)?;
+    let mut monitor = place.start("ceph-mon", &["-i", "a", "-f"])?;
+    let status = ["--connect-timeout", "30", "-s"];
+    place.wait(&mut monitor, ("ceph", &status), |_| true)?;
+    let osd = uuid();
+    // Twice the same says the same.
+    let new = ["--connect-timeout", "30", "osd", "new", &osd];
+    place.wait(&mut monitor, ("ceph", &new), |_| true)?;
+    place.run("ceph-osd", &["-i", "0", "--mkfs", "--osd-uuid", &osd])?;
+    let mut store = place.start("ceph-osd", &["-i", "0", "-f"])?;
+    let stat = ["--connect-timeout", "30", "osd", "stat"];
+    let is_up = |said: &str| said.contains("1 up") && said.contains("1 in");
+    place.wait(&mut store, ("ceph", &stat), is_up)?;
+    let user = [
+        "user",
+        "create",
+        "--uid=peer",
+        "--display-name=peer",
+        "--access-key",
+        ACCESS_KEY,
+        "--secret",
+        SECRET_KEY,
+    ];
+    // One that was ended may have made it.
+    let info = ["user", "info", "--uid=peer"];
+    let is_made = || {
+        let said = place.run("radosgw-admin", &info);
+        said.is_ok_and(|said| said.contains(ACCESS_KEY) && said.contains(SECRET_KEY))
+    };
+    while let Err(e) = place.run("radosgw-admin", &user) {
+        if is_made() {
+            break;
+        }
+        store.check()?;
+        if Instant::now() > place.end {
+            return Err(e);
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
+    Ok((monitor, store))
+}
 
-    /// Makes the bucket `logs`, signed by hand.
-    async fn make_bucket(&self) {
-        let utc = SystemClock
-            .now()
-            .to_zoned(notifier_core::jiff::tz::TimeZone::UTC);
-        let date = utc.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let mut mac = Hmac::<Sha1>::new_from_slice(SECRET_KEY.as_bytes()).unwrap();
-        mac.update(format!("PUT\n\n\n{date}\n/logs/").as_bytes());
-        let signature = STANDARD.encode(mac.finalize().into_bytes());
-        let answer = HttpClient::new()
-            .unwrap()
-            .put(&format!("{}/logs/", self.url()))
-            .header("date", &date)
-            .header("authorization", &format!("AWS {ACCESS_KEY}:{signature}"))
-            .timeout(Some(Duration::from_secs(60)))
-            .send()
-            .await
-            .unwrap();
-        assert!(answer.is_success(), "{}", answer.text());
-    }
+/// The gateway, once it has made the bucket.
+async fn gateway(place: &Place, port: u16) -> Result<Program, String> {
+    let mut gateway = place.start("radosgw", &["-n", "client.rgw", "-f"])?;
+    taken(&mut gateway, (Method::PUT, "/logs/"), port, place.end).await?;
+    Ok(gateway)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,13 +280,14 @@ async fn holds_with_ceph() {
     if !are_here() {
         return;
     }
-    let cluster = started(Cluster::start);
-    cluster.make_bucket().await;
+    let Some(cluster) = started(NAME, Cluster::start).await else {
+        return;
+    };
     let peer = Peer {
         says_its_time: true,
         unknown_key: "InvalidAccessKeyId",
         has_buckets: true,
     };
-    holds(&cluster.url(), peer).await;
+    holds(&format!("http://127.0.0.1:{}", cluster.port), peer).await;
     ran(NAME);
 }
