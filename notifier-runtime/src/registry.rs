@@ -26,6 +26,8 @@ pub fn reporter_groups() -> Vec<OptionGroup> {
         notifiers::slack::OPTIONS,
         #[cfg(feature = "jira")]
         notifiers::jira::OPTIONS,
+        #[cfg(feature = "smtp")]
+        notifiers::smtp::OPTIONS,
         #[cfg(feature = "file")]
         notifiers::file::OPTIONS,
     ]
@@ -132,6 +134,8 @@ pub fn reporters(client: &HttpClient) -> Vec<Box<dyn ReporterFactory>> {
         Box::new(notifiers::slack::SlackFactory::new(client.clone())),
         #[cfg(feature = "jira")]
         Box::new(notifiers::jira::JiraFactory::new(client.clone())),
+        #[cfg(feature = "smtp")]
+        Box::new(notifiers::smtp::SmtpFactory),
         #[cfg(feature = "file")]
         Box::new(notifiers::file::FileFactory),
     ]

@@ -22,6 +22,20 @@ pub struct Context {
     pub masker: Masker,
 }
 
+impl Context {
+    /// What a watcher starts with, out of its settings.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(parsed: Parsed) -> notifiers::Result<Self> {
+        Ok(Self {
+            settings: WatcherSettings::read(&parsed.program)?,
+            masker: parsed.masker(),
+            parsed,
+        })
+    }
+}
+
 /// Runs a watcher: reads the process's command line and environment, starts the
 /// log, and runs `body` on a multi-threaded tokio runtime.
 ///
@@ -48,29 +62,25 @@ where
         Err(problems) => return complain(cli.name(), &Masker::default(), &problems.into()),
     };
     let masker = parsed.masker();
-    match start(cli, parsed, &masker, body) {
+    match start(cli, parsed, body) {
         Ok(()) => Exit::Ok,
         Err(fatal) => complain(cli.name(), &masker, &fatal),
     }
 }
 
-fn start<F, Fut>(cli: &Cli, parsed: Parsed, masker: &Masker, body: F) -> Result<(), Fatal>
+fn start<F, Fut>(cli: &Cli, parsed: Parsed, body: F) -> Result<(), Fatal>
 where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = Result<(), Fatal>>,
 {
-    let settings = WatcherSettings::read(&parsed.program)?;
-    log::init(&settings.log, masker)?;
+    let context = Context::new(parsed)?;
+    log::init(&context.settings.log, &context.masker)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name(cli.name())
         .build()
         .map_err(|e| Fatal::new(Exit::Internal, format!("cannot start threads: {e}")))?;
-    let result = runtime.block_on(body(Context {
-        parsed,
-        settings,
-        masker: masker.clone(),
-    }));
+    let result = runtime.block_on(body(context));
     // A blocking call, such as a look-up of a name, does not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     result

@@ -288,27 +288,29 @@ fn check(parsed: &Parsed, problems: &mut Problems) {
     }
 }
 
-/// The options of `mesos-watcher` itself.
+/// Where the Mesos cluster is.
 #[cfg(feature = "mesos")]
-pub const MESOS_WATCHER_OPTIONS: &[OptionSpec] = &[
-    OptionSpec::new(
-        "masters",
-        "addresses of the Mesos masters, http://host:port, separated by commas",
-    )
-    .kind(OptionKind::List)
-    .env("COMPLAINER_MASTERS"),
-    OptionSpec::new(
-        "demo",
-        "by itself: show the watcher at work on a bundled cluster, and end",
-    )
-    .kind(OptionKind::Bool)
-    .default("false"),
-];
+pub const MASTERS_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
+    "masters",
+    "addresses of the Mesos masters, http://host:port, separated by commas",
+)
+.kind(OptionKind::List)
+.env("COMPLAINER_MASTERS")];
 
+/// What only `mesos-watcher` has.
 #[cfg(feature = "mesos")]
+pub const DEMO_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
+    "demo",
+    "by itself: show the watcher at work on a bundled cluster, and end",
+)
+.kind(OptionKind::Bool)
+.default("false")];
+
+// The programs' command lines are declared here because `notifierctl` checks their files and
+// prints their options too.
 impl Cli {
-    /// The command line of `mesos-watcher`. It is declared here because `notifierctl`
-    /// checks its files and prints its options too.
+    /// The command line of `mesos-watcher`.
+    #[cfg(feature = "mesos")]
     #[must_use]
     pub fn mesos_watcher(version: &'static str) -> Self {
         Self::watcher(
@@ -317,8 +319,55 @@ impl Cli {
             "Tells the right people when a task dies on Apache Mesos. Takes the command line, \
              the environment, the labels and the templates of Complainer 1.7.0.",
         )
-        .program("Mesos", MESOS_WATCHER_OPTIONS)
+        .program("Mesos", MASTERS_OPTIONS)
+        .program("Demonstration", DEMO_OPTIONS)
         .section("Source mesos", notifiers::mesos::OPTIONS)
         .require(&["masters"])
+    }
+
+    /// The command line of `chronos-watcher`, which takes Chronos' own flags for mail.
+    #[cfg(feature = "chronos")]
+    #[must_use]
+    pub fn chronos_watcher(version: &'static str) -> Self {
+        Self::watcher(
+            "chronos-watcher",
+            version,
+            "Mails the owners of a job when it fails on Chronos. Takes Chronos' own flags for mail, \
+             and writes its mails unless told otherwise. With -masters it sees each failed run as it \
+             happens, else what Chronos' API shows.",
+        )
+        .program("Mesos", MASTERS_OPTIONS)
+        .section("Source chronos", notifiers::chronos::OPTIONS)
+        .section("Source mesos", notifiers::mesos::OPTIONS)
+        .also_called(&[
+            ("mail_from", "smtp.from"),
+            ("mail_server", "smtp.server"),
+            ("mail_user", "smtp.user"),
+            ("mail_password", "smtp.password"),
+            ("cluster_name", "chronos.cluster_name"),
+            ("http_credentials", "chronos.credentials"),
+            ("disable_after_failures", "chronos.disable_after_failures"),
+            ("mesos_framework_name", "chronos.framework"),
+            ("master", "masters"),
+        ])
+        .switch("mail_ssl", "smtp.tls", "implicit")
+        .preset("reporters", "smtp")
+        .preset("uploader", "noop")
+        .preset("smtp.format", "chronos")
+    }
+
+    /// The declarations of all watchers of this build, with nothing that only one of them has:
+    /// for tools that read any watcher's settings.
+    #[must_use]
+    pub fn every_watcher(version: &'static str) -> Self {
+        let cli = Self::watcher("watcher", version, "The options of every watcher.");
+        #[cfg(feature = "mesos")]
+        let cli = cli
+            .program("Mesos", MASTERS_OPTIONS)
+            .program("Demonstration", DEMO_OPTIONS)
+            .section("Source mesos", notifiers::mesos::OPTIONS);
+        #[cfg(feature = "chronos")]
+        let cli = cli.section("Source chronos", notifiers::chronos::OPTIONS);
+        cli
     }
 }

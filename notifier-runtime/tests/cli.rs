@@ -726,3 +726,118 @@ proptest! {
         }
     }
 }
+
+/// A program that takes the place of another one, with that one's flags.
+mod stand_in {
+    use super::*;
+
+    const MAIL: OptionGroup = OptionGroup::new(
+        "mail",
+        &[
+            OptionSpec::new("server", "where to"),
+            OptionSpec::new("tls", "how").kind(OptionKind::Choice(&["none", "implicit"])),
+            OptionSpec::new("password", "to log in with").secret(),
+            OptionSpec::new("text", "what").default("plain"),
+            OptionSpec::new("headers", "more").repeated(),
+        ],
+    );
+
+    fn cli() -> Cli {
+        Cli::watcher("stand-in", "1.0.0", "Tests.")
+            .reporter(MAIL)
+            .also_called(&[
+                ("mail_server", "mail.server"),
+                ("mail_password", "mail.password"),
+            ])
+            .switch("mail_ssl", "mail.tls", "implicit")
+            .preset("reporters", "mail")
+            .preset("uploader", "noop")
+            .preset("mail.text", "fancy")
+    }
+
+    fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Parsed, Problems> {
+        let env = Env::from_pairs(env.iter().copied());
+        match cli().parse(args.iter().map(Into::into), &env)? {
+            Invocation::Run(parsed) => Ok(parsed),
+            Invocation::Print(text) => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn the_other_programs_flags_are_ours() {
+        let p = read(
+            &[
+                "--mail_server",
+                "relay:25",
+                "--mail_ssl",
+                "--mail_password",
+                "s3cret-word",
+            ],
+            &[],
+        )
+        .unwrap();
+        let mail = p.backend(MAIL).instance("default");
+        assert_eq!(mail.get("server"), Some("relay:25"));
+        assert_eq!(mail.get("tls"), Some("implicit"));
+        assert_eq!(mail.origin("tls"), Some(Origin::Flag));
+        assert!(!p.command_line().join(" ").contains("s3cret"));
+        assert_eq!(p.redactor().redact("s3cret-word"), "***");
+        let p = read(&["--mail_ssl=false"], &[]).unwrap();
+        assert_eq!(p.backend(MAIL).instance("default").get("tls"), None);
+        let p = read(&["--mail_ssl=perhaps"], &[]).unwrap_err();
+        assert_eq!(
+            p.to_string(),
+            "-mail_ssl: \"perhaps\" is neither true nor false"
+        );
+        let p = read(&["--mail_sever=x"], &[]).unwrap_err();
+        assert!(p.to_string().contains("did you mean -mail_server?"), "{p}");
+    }
+
+    #[test]
+    fn presets_are_beaten_by_whatever_is_said() {
+        let p = read(&[], &[]).unwrap();
+        assert_eq!(p.program.list("reporters"), ["mail"]);
+        assert_eq!(
+            p.backend(MAIL).instance("default").get("text"),
+            Some("fancy")
+        );
+        assert_eq!(
+            p.backend(MAIL).instance("default").origin("text"),
+            Some(Origin::Default)
+        );
+        let p = read(&[], &[("MAIL_TEXT", "own")]).unwrap();
+        assert_eq!(p.backend(MAIL).instance("default").get("text"), Some("own"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.toml");
+        std::fs::write(
+            &path,
+            "[reporters.mail]\ntext = \"filed\"\n[reporters.file]\nname = \"-\"\n",
+        )
+        .unwrap();
+        let config = format!("-config={}", path.display());
+        let p = read(&[&config], &[]).unwrap();
+        assert_eq!(p.program.list("reporters"), ["mail", "file"]);
+        assert_eq!(
+            p.backend(MAIL).instance("default").get("text"),
+            Some("filed")
+        );
+    }
+
+    #[test]
+    fn values_of_a_repeated_option_are_lines() {
+        let p = read(&["-mail.headers=A: b, c", "-mail.headers=D: e"], &[]).unwrap();
+        let mail = p.backend(MAIL).instance("default");
+        assert_eq!(mail.get("headers"), Some("A: b, c\nD: e"));
+    }
+
+    #[test]
+    fn help_names_them() {
+        let help = cli().help();
+        assert!(help.contains("-mail.server, -mail_server text"), "{help}");
+        assert!(
+            help.contains("  -mail_ssl\n        the same as -mail.tls=implicit"),
+            "{help}"
+        );
+        assert!(help.contains("default \"fancy\""), "{help}");
+    }
+}

@@ -22,12 +22,18 @@ pub use notifier_sentry as sentry;
 #[cfg(feature = "slack")]
 #[doc(inline)]
 pub use notifier_slack as slack;
+#[cfg(feature = "smtp")]
+#[doc(inline)]
+pub use notifier_smtp as smtp;
 #[cfg(feature = "template")]
 #[doc(inline)]
 pub use notifier_template as template;
 #[cfg(feature = "sqlite")]
 #[doc(inline)]
 pub use outbox_sqlite as sqlite;
+#[cfg(feature = "chronos")]
+#[doc(inline)]
+pub use source_chronos as chronos;
 #[cfg(feature = "mesos")]
 #[doc(inline)]
 pub use source_mesos as mesos;

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "chronos")]
+pub mod chronos;
 pub mod conformance;
 #[cfg(feature = "hipchat")]
 pub mod hipchat;
@@ -9,9 +11,14 @@ pub mod jira;
 #[cfg(feature = "mesos")]
 pub mod mesos;
 pub mod peer;
+#[cfg(feature = "postfix")]
+pub mod postfix;
+pub mod program;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sentry")]
 pub mod sentry;
 #[cfg(feature = "slack")]
 pub mod slack;
+#[cfg(feature = "smtp")]
+pub mod smtp;

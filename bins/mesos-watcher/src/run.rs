@@ -1,142 +1,15 @@
-//! From settings to a running watcher.
+//! The demonstration: a whole watcher beside a bundled cluster.
 
-use std::{future::Future, process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use notifier_runtime::{
-    Cli, Context, Env, Exit, Fatal, Invocation, Masker, Parsed, Problems, WatcherSettings,
-    http::{HttpServer, Interface},
+    Cli, Context, Env, Exit, Fatal, Feed, Invocation,
     outbox::{OutboxSettings, Place},
-    registry, signal,
+    watch,
 };
-use notifiers::{
-    DEFAULT_INSTANCE, Result, SystemClock,
-    engine::Summary,
-    jiff::tz::TimeZone,
-    mesos::{Backlog, MesosBuilder, MesosLogLocator, MesosSource, OPTIONS},
-};
+use notifiers::Result;
 
 use crate::demo::Stage;
-
-/// Builds what can be built without starting anything, so that all that is wrong is told at once.
-pub(crate) fn check(parsed: &Parsed, problems: &mut Problems) {
-    problems.take(source(parsed));
-}
-
-fn source(parsed: &Parsed) -> Result<(MesosSource, MesosLogLocator)> {
-    let masters = parsed.program.list("masters");
-    if masters.is_empty() {
-        // Told already: it is required.
-        return MesosBuilder::from_settings(
-            ["http://unset"],
-            &parsed.backend(OPTIONS).instance(""),
-            Arc::new(SystemClock),
-        )?
-        .build();
-    }
-    let backlog = match parsed.program.text("backlog") {
-        "report" => Backlog::Report,
-        _ => Backlog::Skip,
-    };
-    MesosBuilder::from_settings(
-        masters,
-        &parsed.backend(OPTIONS).instance(""),
-        Arc::new(SystemClock),
-    )?
-    .backlog(backlog)
-    .build()
-}
-
-/// Watches until SIGTERM or SIGINT.
-pub(crate) async fn watch_until_signal(cli: Cli, context: Context) -> Result<(), Fatal> {
-    let Context {
-        parsed,
-        settings,
-        masker,
-        ..
-    } = context;
-    let stop = signal::shutdown()
-        .map_err(|e| Fatal::new(Exit::Internal, format!("cannot wait for signals: {e}")))?;
-    let stop = async move {
-        stop.await;
-    };
-    watch(&cli, &parsed, &settings, &masker, stop)
-        .await
-        .map(|_| ())
-}
-
-async fn watch(
-    cli: &Cli,
-    parsed: &Parsed,
-    settings: &WatcherSettings,
-    masker: &Masker,
-    stop: impl Future<Output = ()> + Send,
-) -> Result<Summary, Fatal> {
-    let reporters = registry::build_all(parsed, settings)?;
-    let uploader = registry::uploader(parsed, settings)?;
-    let (source, locator) = source(parsed)?;
-    let name = notifiers::Source::name(&source).to_owned();
-
-    let outbox = settings.outbox.open()?;
-
-    let learn = masker.clone();
-    let mut engine = settings
-        .engine()?
-        .uploader(uploader)
-        .outbox(outbox)
-        .redactor(parsed.redactor())
-        .on_secret_labels(move |secrets| learn.learn(secrets.iter().copied()))
-        .zone(TimeZone::system())
-        .locator(name, locator)
-        .source(source);
-    for (settings, reporter) in reporters {
-        let default = settings.instance(DEFAULT_INSTANCE);
-        if let Ok(None) = reporter.destination(&default) {
-            let options: Vec<String> = settings
-                .group()
-                .options
-                .iter()
-                .filter(|o| o.label && default.get(o.key).is_none())
-                .map(|o| format!("-{}", settings.group().flag(o)))
-                .collect();
-            tracing::warn!(
-                reporter = settings.name(),
-                unset = options.join(" "),
-                "nothing is set to send to: only tasks whose labels say so are told of"
-            );
-        }
-        engine = engine.reporter_with(settings, reporter);
-    }
-    let engine = engine.build()?;
-
-    let server = match &settings.listen {
-        Some(address) => {
-            let health = engine.clone();
-            let interface = Interface::new(cli, parsed, settings, masker, move || health.health());
-            Some(HttpServer::start(address, interface).await?)
-        }
-        None => None,
-    };
-    tracing::info!(
-        name = %settings.name,
-        version = cli.version(),
-        reporters = settings.reporters.join(","),
-        uploader = %settings.uploader,
-        outbox = %settings.outbox.place,
-        "watching"
-    );
-    let summary = engine.run(stop).await;
-    if let Some(server) = server {
-        server.stop().await;
-    }
-    let summary = summary?;
-    tracing::info!(
-        delivered = summary.delivered,
-        dead = summary.dead,
-        open = summary.open,
-        "stopped"
-    );
-    Ok(summary)
-}
 
 /// Runs the demo if that is what the command line says.
 pub(crate) fn demo_if_asked(cli: &Cli) -> Option<ExitCode> {
@@ -175,15 +48,15 @@ async fn demo(cli: &Cli) -> Result<Exit, Fatal> {
         Ok(Invocation::Print(_)) => return Ok(Exit::Internal),
         Err(problems) => return Err(problems.into()),
     };
-    let mut settings = WatcherSettings::read(&parsed.program)?;
+    let mut context = Context::new(parsed)?;
     // The demo's failures are nobody's: none of them outlives it.
-    settings.outbox = OutboxSettings::new(Place::Memory, settings.outbox.capacity);
-    let masker = parsed.masker();
-    notifier_runtime::log::init(&settings.log, &masker)?;
+    let capacity = context.settings.outbox.capacity;
+    context.settings.outbox = OutboxSettings::new(Place::Memory, capacity);
+    notifier_runtime::log::init(&context.settings.log, &context.masker)?;
 
     stage.open();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let watching = watch(cli, &parsed, &settings, &masker, async {
+    let watching = watch(cli, &context, Feed::mesos, async {
         let _ = stopped.await;
     });
     let playing = async {

@@ -12,8 +12,8 @@ use std::{
 };
 
 use notifier_testkit::peer;
+use notifier_testkit::program::command;
 use serde_json::Value;
-use support::{Watcher, command};
 
 const WATCHER: &str = env!("CARGO_BIN_EXE_mesos-watcher");
 
@@ -199,7 +199,7 @@ async fn the_watcher_starts_with_what_each_file_says() {
             args.push(format!("-config={etc}/{CONFIG}"));
         }
         let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        let watcher = Watcher::start(&args, &env);
+        let watcher = crate::support::start(&args, &env);
         let until = Instant::now() + Duration::from_secs(20);
         while !watcher.stderr().contains("watching") {
             assert!(Instant::now() < until, "{name}: {}", watcher.stderr());

@@ -13,7 +13,6 @@ use std::{
 use notifier_testkit::mesos::{
     Death, FakeCluster, FakeClusterBuilder, MesosVersion, Stream, TaskHandle, TaskSpec,
 };
-use support::Watcher;
 
 const WAIT: Duration = Duration::from_secs(60);
 /// For how long tasks die.
@@ -58,7 +57,7 @@ async fn told(cluster: FakeClusterBuilder, rate: u32, more: &[&str]) {
         format!("-file.format={FORMAT}"),
     ];
     flags.extend(more.iter().map(|flag| (*flag).to_owned()));
-    let watcher = Watcher::start(&flags, &[]);
+    let watcher = crate::support::start(&flags, &[]);
     // What is there at the first listing is not told.
     let begun = if more.is_empty() {
         cluster.wait_for_streams(1, WAIT).await

@@ -12,7 +12,6 @@ use notifier_testkit::{
     mesos::{Auth, Death, FakeCluster, Stream, TaskSpec},
     slack::{FakeSlack, SlackReply},
 };
-use support::Watcher;
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -257,7 +256,7 @@ async fn run(format: &str) {
         ("SENTRY_DSN", env_dsn.as_str()),
         ("HIPCHAT_TOKEN", env_dsn.as_str()),
     ];
-    let watcher = Watcher::start(&flags, &env);
+    let watcher = crate::support::start(&flags, &env);
     assert!(
         cluster.wait_for_streams(1, WAIT).await,
         "{}",
@@ -365,11 +364,13 @@ async fn run(format: &str) {
         let mut flags = flags.clone();
         flags.push(format!("{wrong}{}", plants.plant("wrong")));
         flags.push("-backlog=maybe".into());
-        let ended = Watcher::start(&flags, &env).end(WAIT).await;
+        let ended = crate::support::start(&flags, &env).end(WAIT).await;
         assert_eq!(ended.status.code(), Some(64));
         plants.assert_absent("an error", &ended.stderr);
     }
-    let help = Watcher::start(&["-help".into()], &env).end(WAIT).await;
+    let help = crate::support::start(&["-help".into()], &env)
+        .end(WAIT)
+        .await;
     plants.assert_absent("help", &help.stdout);
 }
 
@@ -486,7 +487,7 @@ async fn every_backend(format: &str) {
         ("JIRA_PASSWORD", jira.as_str()),
         ("S3_SECRET_KEY", s3.as_str()),
     ];
-    let watcher = Watcher::start(&flags, &env);
+    let watcher = crate::support::start(&flags, &env);
     assert!(
         cluster.wait_for_streams(1, WAIT).await,
         "{}",

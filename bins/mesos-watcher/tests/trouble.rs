@@ -13,12 +13,13 @@ use std::{
 };
 
 use durable::{Scene, WAIT, assert_once, kill, stop, trouble};
+use notifier_testkit::program::command;
 use notifier_testkit::{
     mesos::{Death, FakeCluster, TaskSpec},
     slack::SlackReply,
 };
 use notifiers::Outbox;
-use support::{Watcher, command};
+use support::Watcher;
 
 /// Lets so many tasks fail.
 fn fail(scene: &Scene, name: &str, count: usize) -> Vec<String> {

@@ -68,7 +68,7 @@ impl Scene {
             format!("-{uploader}.prefix={{{{ .failure.ID }}}}"),
         ];
         flags.extend(more.iter().map(|f| f.replace('@', uploader)));
-        let watcher = Watcher::start(&flags, &[]);
+        let watcher = crate::support::start(&flags, &[]);
         assert!(
             cluster.wait_for_streams(1, Duration::from_secs(30)).await,
             "{}",

@@ -12,7 +12,6 @@ use notifier_testkit::{
     mesos::{Death, FakeCluster, Stream, TaskSpec},
     slack::{FakeSlack, SlackReply},
 };
-use support::Watcher;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -79,7 +78,7 @@ async fn a_task_dies_and_the_right_people_hear_of_it() {
         ("SLACK_CHANNEL", "#env"),
         ("COMPLAINER_UPLOADER", "s3aws"),
     ];
-    let watcher = Watcher::start(&flags, &env);
+    let watcher = crate::support::start(&flags, &env);
     assert!(
         cluster.wait_for_streams(1, WAIT).await,
         "{}",
@@ -168,7 +167,7 @@ async fn the_backlog_is_reported_on_demand() {
         format!("-masters={}", cluster.masters_flag()),
         format!("-file.name={}", log.display()),
     ]);
-    let watcher = Watcher::start(&flags, &[]);
+    let watcher = crate::support::start(&flags, &[]);
     let until = std::time::Instant::now() + WAIT;
     while std::fs::read_to_string(&log).unwrap_or_default() != "before.1\n" {
         assert!(std::time::Instant::now() < until, "{}", watcher.stderr());
@@ -196,7 +195,7 @@ async fn a_destination_that_hangs_delays_no_other_and_stops_in_time() {
         format!("-file.name={}", log.display()),
         "-file.format={{ .failure.ID }}{{ .nl }}".into(),
     ]);
-    let watcher = Watcher::start(&flags, &[]);
+    let watcher = crate::support::start(&flags, &[]);
     assert!(cluster.wait_for_streams(1, WAIT).await);
     for i in 0..10 {
         let task = cluster.launch(TaskSpec::new(format!("t.{i}")));
@@ -250,7 +249,7 @@ async fn wrong_settings_are_told_one_line_each_and_nothing_is_started() {
         } else {
             args(&[&good[..], wrong].concat())
         };
-        let ended = Watcher::start(&flags, &[]).end(WAIT).await;
+        let ended = crate::support::start(&flags, &[]).end(WAIT).await;
         assert_eq!(ended.status.code(), Some(64), "{wrong:?}: {}", ended.stderr);
         assert!(ended.stderr.contains(word), "{wrong:?}: {}", ended.stderr);
         assert!(
@@ -264,14 +263,16 @@ async fn wrong_settings_are_told_one_line_each_and_nothing_is_started() {
             ended.stderr
         );
     }
-    let ended = Watcher::start(&args(&["-help"]), &[]).end(WAIT).await;
+    let ended = crate::support::start(&args(&["-help"]), &[])
+        .end(WAIT)
+        .await;
     assert!(ended.status.success());
     assert!(ended.stdout.contains("-slack.hook_url") && ended.stdout.contains("SLACK_HOOK_URL"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_shows_every_message_once_and_ends_by_itself() {
-    let ended = Watcher::start(&args(&["-demo"]), &[])
+    let ended = crate::support::start(&args(&["-demo"]), &[])
         .end(Duration::from_secs(120))
         .await;
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);

@@ -1,14 +1,13 @@
 //! `notifierctl check-config`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::ArgMatches;
 use notifier_runtime::{
-    Cli, Env, Exit, Fatal, Masker, Parsed, Problems, WatcherSettings, complain, registry,
+    Cli, Env, Exit, Fatal, Feed, Masker, Parsed, Problems, WatcherSettings, complain, registry,
 };
 use notifiers::{
-    Markup, MessageTemplates, OptionKind, SystemClock,
-    mesos::{self, MesosBuilder},
+    DEFAULT_INSTANCE, Markup, MessageTemplates, OptionKind, OptionSpec, chronos,
 };
 use serde_json::json;
 
@@ -17,7 +16,7 @@ use crate::{NAME, print};
 pub(crate) fn run(m: &ArgMatches, env: &Env) -> Exit {
     let path = m.get_one::<PathBuf>("file").cloned().unwrap_or_default();
     let as_json = m.get_flag("json");
-    let cli = Cli::mesos_watcher(env!("CARGO_PKG_VERSION"));
+    let cli = Cli::every_watcher(env!("CARGO_PKG_VERSION"));
     match cli
         .check_file(&path, env)
         .and_then(|p| Ok((deeper(&p)?, p)))
@@ -67,7 +66,11 @@ fn backends(parsed: &Parsed, asked: Option<&WatcherSettings>, problems: &mut Pro
     for factory in registry::reporters(&client) {
         let settings = parsed.backend(factory.options());
         let options = factory.options().options;
-        if is_asked(factory.options().name) && !options.iter().any(|o| o.kind == OptionKind::Path) {
+        let default = settings.instance(DEFAULT_INSTANCE);
+        let names_a_file = |o: &&OptionSpec| {
+            o.kind == OptionKind::Path && default.get(o.key).is_some()
+        };
+        if is_asked(factory.options().name) && options.iter().find(names_a_file).is_none() {
             problems.take(factory.build(&settings));
             continue;
         }
@@ -91,11 +94,11 @@ fn deeper(parsed: &Parsed) -> Result<WatcherSettings, Problems> {
     let mut problems = Problems::new();
     let settings = problems.take(WatcherSettings::read(&parsed.program));
     backends(parsed, settings.as_ref(), &mut problems);
-    let masters = parsed.program.list("masters");
-    if !masters.is_empty() {
-        let settings = parsed.backend(mesos::OPTIONS).instance("");
-        let built = MesosBuilder::from_settings(masters, &settings, Arc::new(SystemClock));
-        problems.take(built.and_then(MesosBuilder::build));
+    let chronos = parsed.backend(chronos::OPTIONS).instance("");
+    if chronos.get("urls").is_some() {
+        problems.take(Feed::chronos(parsed));
+    } else if !parsed.program.list("masters").is_empty() {
+        problems.take(Feed::mesos(parsed));
     }
     if let Some(settings) = &settings {
         problems.take(settings.engine());

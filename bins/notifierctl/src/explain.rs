@@ -40,7 +40,7 @@ const OPTIONS: &[OptionSpec] = &[
 ];
 
 fn cli() -> Cli {
-    Cli::mesos_watcher(env!("CARGO_PKG_VERSION"))
+    Cli::every_watcher(env!("CARGO_PKG_VERSION"))
         .for_tool(
             "notifierctl explain",
             "Says where a failure would go and why, and sends nothing. Reads the settings of a \

@@ -36,7 +36,7 @@ const OPTIONS: &[OptionSpec] = &[
 ];
 
 fn cli() -> Cli {
-    Cli::mesos_watcher(env!("CARGO_PKG_VERSION"))
+    Cli::every_watcher(env!("CARGO_PKG_VERSION"))
         .for_tool(
             "notifierctl send REPORTER",
             "Sends one report now, and prints who has it. Reads the settings of a watcher; \

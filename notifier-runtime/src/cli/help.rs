@@ -22,7 +22,12 @@ pub(super) fn help(cli: &Cli) -> String {
         out.push_str(&format!("\n{}:\n", heading(s)));
         for o in s.group.options {
             out.push_str(&format!("  -{}", s.group.flag(o)));
-            for a in o.aliases {
+            for a in o
+                .aliases
+                .iter()
+                .copied()
+                .chain(cli.synonyms(&s.group.flag(o)))
+            {
                 out.push_str(&format!(", -{a}"));
             }
             let kind = o.kind.describe();
@@ -47,11 +52,17 @@ pub(super) fn help(cli: &Cli) -> String {
             if o.label {
                 notes.push("task label".to_owned());
             }
-            if let (Some(d), false) = (o.default, o.secret) {
+            let default = cli.preset_of(&s.group.flag(o)).or(o.default);
+            if let (Some(d), false) = (default, o.secret) {
                 notes.push(format!("default {d:?}"));
             }
             if !notes.is_empty() {
                 wrap(&mut out, &format!("({})", notes.join(", ")), INDENT);
+            }
+            for switch in cli.switches().iter().filter(|w| w.flag == s.group.flag(o)) {
+                out.push_str(&format!("  -{}\n", switch.name));
+                let text = format!("the same as -{}={}", switch.flag, switch.value);
+                wrap(&mut out, &text, INDENT);
             }
         }
     }

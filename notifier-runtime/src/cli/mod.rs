@@ -16,7 +16,9 @@ use std::{
     sync::Arc,
 };
 
-use notifiers::{BackendSettings, OptionGroup, OptionKind, OptionSpec, Origin, Secret, redact};
+use notifiers::{
+    BackendSettings, OptionGroup, OptionKind, OptionSpec, Origin, Secret, parse_bool, redact,
+};
 
 use self::raw::{Raw, learn};
 pub use self::{
@@ -105,7 +107,18 @@ pub struct Cli {
     required: Vec<&'static str>,
     port_for: Option<&'static str>,
     state_directory_for: Option<&'static str>,
+    synonyms: Vec<(&'static str, &'static str)>,
+    switches: Vec<Switch>,
+    presets: Vec<(&'static str, &'static str)>,
     checks: Vec<Check>,
+}
+
+/// A boolean flag that stands for a value of another one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Switch {
+    pub(crate) name: &'static str,
+    pub(crate) flag: &'static str,
+    pub(crate) value: &'static str,
 }
 
 /// What a command line asks for.
@@ -128,6 +141,9 @@ impl Cli {
             required: Vec::new(),
             port_for: None,
             state_directory_for: None,
+            synonyms: Vec::new(),
+            switches: Vec::new(),
+            presets: Vec::new(),
             checks: Vec::new(),
         }
     }
@@ -221,6 +237,28 @@ impl Cli {
         self
     }
 
+    /// Gives flags other names in this program alone, `(name, flag)`: those of the program that
+    /// it takes the place of.
+    #[must_use]
+    pub fn also_called(mut self, names: &[(&'static str, &'static str)]) -> Self {
+        self.synonyms.extend(names);
+        self
+    }
+
+    /// Adds a boolean flag that stands for a value of another flag: `-mail_ssl` for `-smtp.tls=implicit`.
+    #[must_use]
+    pub fn switch(mut self, name: &'static str, flag: &'static str, value: &'static str) -> Self {
+        self.switches.push(Switch { name, flag, value });
+        self
+    }
+
+    /// Sets a default that this program alone has, by the flag's name. Whatever is said beats it.
+    #[must_use]
+    pub fn preset(mut self, flag: &'static str, value: &'static str) -> Self {
+        self.presets.push((flag, value));
+        self
+    }
+
     /// Adds a check of the settings as a whole. All checks are made, after all values were read.
     #[must_use]
     pub fn check(mut self, check: impl Fn(&Parsed, &mut Problems) + Send + Sync + 'static) -> Self {
@@ -239,6 +277,22 @@ impl Cli {
 
     pub(crate) fn about(&self) -> &'static str {
         self.about
+    }
+
+    /// The other names of a flag in this program.
+    pub(crate) fn synonyms(&self, flag: &str) -> impl Iterator<Item = &'static str> {
+        let these = self.synonyms.iter().filter(move |(_, f)| *f == flag);
+        these.map(|(name, _)| *name)
+    }
+
+    pub(crate) fn switches(&self) -> &[Switch] {
+        &self.switches
+    }
+
+    /// The default of a flag in this program, if it is not the declared one.
+    pub(crate) fn preset_of(&self, flag: &str) -> Option<&'static str> {
+        let mut these = self.presets.iter().filter(|(f, _)| *f == flag);
+        these.next_back().map(|(_, value)| *value)
     }
 
     pub(crate) fn is_required(&self, key: &str) -> bool {
@@ -270,10 +324,13 @@ impl Cli {
                 index.entry(name).or_insert((*i, spec));
             }
         }
-        let known: Vec<&str> = names
-            .iter()
-            .flat_map(|(f, _, o)| [f.as_str()].into_iter().chain(o.aliases.iter().copied()))
-            .collect();
+        for (name, flag) in &self.synonyms {
+            if let Some(found) = index.get(flag).copied() {
+                index.insert(name, found);
+            }
+        }
+        let switches: BTreeMap<&str, Switch> = self.switches.iter().map(|s| (s.name, *s)).collect();
+        let known: Vec<&str> = index.keys().chain(switches.keys()).copied().collect();
 
         let mut words = Vec::new();
         for (i, arg) in args.into_iter().enumerate() {
@@ -282,7 +339,10 @@ impl Cli {
                 Err(_) => problems.push(format!("argument {} is not UTF-8", i + 1)),
             }
         }
-        let boolean = |name: &str| index.get(name).map(|(_, o)| o.kind == OptionKind::Bool);
+        let boolean = |name: &str| match index.get(name) {
+            Some((_, o)) => Some(o.kind == OptionKind::Bool),
+            None => switches.get(name).map(|_| true),
+        };
         let flags = go::parse(&words, boolean, &known, &mut problems);
         if flags.help {
             return Ok(Invocation::Print(self.help()));
@@ -296,13 +356,25 @@ impl Cli {
 
         let mut raw = Raw::default();
         for (name, value) in &flags.set {
-            if let Some((section, spec)) = index.get(name.as_str()) {
+            let mut value = value.as_str();
+            let mut target = name.as_str();
+            if let Some(switch) = switches.get(target) {
+                match parse_bool(value) {
+                    Some(true) => (target, value) = (switch.flag, switch.value),
+                    Some(false) => continue,
+                    None => {
+                        problems.push(format!("-{name}: {value:?} is neither true nor false"));
+                        continue;
+                    }
+                }
+            }
+            if let Some((section, spec)) = index.get(target) {
                 raw.add(
                     *section,
                     spec,
                     Origin::Flag,
                     format!("-{name}"),
-                    vec![value.clone()],
+                    vec![value.to_owned()],
                 );
             }
         }
@@ -413,6 +485,22 @@ impl Cli {
                 }
             }
         }
+        for s in &self.sections {
+            for spec in s.group.options {
+                let Some(value) = self.preset_of(&s.group.flag(spec)) else {
+                    continue;
+                };
+                match (s.place, backends.get_mut(s.group.name)) {
+                    (Place::Program, _) => {
+                        program.set(spec, Origin::Default, vec![value.to_owned()]);
+                    }
+                    (_, Some(b)) => {
+                        problems.take(b.set(Origin::Default, spec.key, value));
+                    }
+                    (_, None) => {}
+                }
+            }
+        }
         // What is wrong in values of a reporter that is not asked for does not matter.
         let mut unasked: Vec<(usize, String)> = Vec::new();
         for e in raw.entries {
@@ -432,7 +520,7 @@ impl Cli {
                 _ => {
                     if let Some(b) = backends.get_mut(s.group.name) {
                         let value = if e.spec.repeated {
-                            e.values.join(",")
+                            e.values.join("\n")
                         } else {
                             e.values.last().cloned().unwrap_or_default()
                         };
@@ -448,7 +536,7 @@ impl Cli {
             }
         }
         for (section, instance, spec, label, values) in raw.instances {
-            let value = values.join(",");
+            let value = values.join(if spec.repeated { "\n" } else { "," });
             learn(&mut secrets, spec, &value);
             if let Err(err) = if value.is_empty() {
                 Ok(())
@@ -547,6 +635,8 @@ impl Cli {
     /// The command line as it may be shown.
     fn mask_words(&self, words: &[String], redactor: &redact::Redactor) -> Vec<String> {
         let secret = |flag: &str| {
+            let synonym = self.synonyms.iter().find(|(name, _)| *name == flag);
+            let flag = synonym.map_or(flag, |(_, flag)| *flag);
             self.sections.iter().any(|s| {
                 s.group
                     .options

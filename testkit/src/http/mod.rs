@@ -14,10 +14,12 @@ mod wire;
 pub use reply::{Action, Body, BodySender, Delivery, End, Framing, Reply};
 pub use request::Request;
 #[cfg(any(
+    feature = "chronos",
     feature = "hipchat",
     feature = "jira",
     feature = "mesos",
-    feature = "slack"
+    feature = "slack",
+    feature = "smtp"
 ))]
 pub(crate) use server::lock;
 pub use server::{ScriptedServer, Service};
@@ -25,8 +27,9 @@ pub use server::{ScriptedServer, Service};
     feature = "hipchat",
     feature = "s3",
     feature = "sentry",
-    feature = "slack"
+    feature = "slack",
+    feature = "smtp"
 ))]
 pub(crate) use wait::until;
-#[cfg(feature = "mesos")]
+#[cfg(any(feature = "chronos", feature = "mesos", feature = "smtp"))]
 pub(crate) use wire::wall_clock;

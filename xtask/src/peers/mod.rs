@@ -2,6 +2,7 @@
 
 mod deploy;
 mod jira;
+mod mail;
 mod s3;
 mod sentry;
 
@@ -15,7 +16,7 @@ use crate::run::{Result, command, has, loud, root};
 
 /// Something of Debian's that some tests need.
 struct Peer {
-    /// A program, or a file by its whole path.
+    /// A program, or a file by its whole path, where one folder may be `*`.
     program: &'static str,
     packages: &'static [&'static str],
     used_for: &'static str,
@@ -23,7 +24,10 @@ struct Peer {
 
 impl Peer {
     fn is_here(&self) -> bool {
-        if self.program.starts_with('/') {
+        if let Some((folder, file)) = self.program.split_once("/*/") {
+            let mut folders = fs::read_dir(folder).into_iter().flatten().flatten();
+            folders.any(|f| f.path().join(file).exists())
+        } else if self.program.starts_with('/') {
             Path::new(self.program).exists()
         } else {
             has(self.program)
@@ -116,7 +120,8 @@ impl Peers {
 pub(crate) fn install(may_install: bool) -> Peers {
     let may_install = may_install && is_root();
     let mut peers = Peers::default();
-    let wanted: Vec<&Peer> = DEBIAN.iter().filter(|p| !p.is_here()).collect();
+    let debian = || DEBIAN.iter().chain(mail::DEBIAN);
+    let wanted: Vec<&Peer> = debian().filter(|p| !p.is_here()).collect();
     if !wanted.is_empty() && may_install && has("apt-get") {
         let mut update = command("apt-get");
         update.args(["update", "-qq"]);
@@ -125,11 +130,14 @@ pub(crate) fn install(may_install: bool) -> Peers {
             .env("DEBIAN_FRONTEND", "noninteractive")
             .args(["install", "-y", "-qq", "--no-install-recommends"])
             .args(wanted.iter().flat_map(|p| p.packages));
-        if let Err(e) = loud(update).and_then(|()| loud(install)) {
+        let installed = loud(update)
+            .and_then(|()| mail::answer(&wanted))
+            .and_then(|()| loud(install));
+        if let Err(e) = installed {
             eprintln!("{e}");
         }
     }
-    for p in DEBIAN {
+    for p in debian() {
         if !p.is_here() {
             peers.missing.push(format!(
                 "{} is not installed (Debian: {}): no test against {}",

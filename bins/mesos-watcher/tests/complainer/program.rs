@@ -132,7 +132,7 @@ async fn frameworks_are_let_through_by_both_lists() {
 /// Without an uploader, reporters or masters nothing starts, as in the original.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_be_set_is_asked_for() {
-    let mut watcher = crate::support::Watcher::start(&[], &[]);
+    let mut watcher = crate::support::start(&[], &[]);
     let ended = watcher.end(std::time::Duration::from_secs(20)).await;
     assert!(!ended.status.success());
     assert_eq!(ended.stdout, "");

@@ -70,7 +70,7 @@ impl Stage {
         let mut all: Vec<(&str, &str)> = env.iter().map(|(n, v)| (*n, v.as_str())).collect();
         all.push(("NOTIFIER_LABEL_URLS_ALLOW", "127.0.0.0/8"));
         let streams = self.cluster.streams().opened;
-        let watcher = Watcher::start(&flags, &all);
+        let watcher = crate::support::start(&flags, &all);
         assert!(
             self.cluster.wait_for_streams(streams + 1, WAIT).await,
             "{}",

@@ -71,7 +71,7 @@ impl Scene {
     }
 
     pub(crate) fn start(&self, more: &[&str]) -> Watcher {
-        Watcher::start(&self.flags(more), &[])
+        crate::support::start(&self.flags(more), &[])
     }
 
     /// Waits until a watcher that was started for the first time knows what was there

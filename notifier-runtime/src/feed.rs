@@ -1,0 +1,136 @@
+//! What a watcher watches, built out of its settings.
+
+use std::{fmt, sync::Arc};
+
+use notifiers::{LogLocator, Result, Source};
+#[cfg(feature = "mesos")]
+use notifiers::{
+    SystemClock,
+    mesos::{self, Backlog, MesosBuilder, MesosLogLocator, MesosSource},
+};
+
+use crate::{Parsed, Problems};
+
+/// A source of failures, and what finds their logs.
+///
+/// ```
+/// use notifier_runtime::Feed;
+/// use notifiers::{Batch, Result, Source};
+/// use futures_util::stream::{self, BoxStream, StreamExt as _};
+///
+/// #[derive(Debug)]
+/// struct Quiet;
+/// impl Source for Quiet {
+///     fn name(&self) -> &str { "quiet" }
+///     fn events(self: Box<Self>, _: Option<serde_json::Value>) -> BoxStream<'static, Result<Batch>> {
+///         stream::pending().boxed()
+///     }
+/// }
+/// assert_eq!(Feed::new(Quiet).name(), "quiet");
+/// ```
+#[must_use]
+pub struct Feed {
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) locators: Vec<(String, Arc<dyn LogLocator>)>,
+}
+
+impl Feed {
+    /// A source whose failures' logs need no looking for.
+    pub fn new(source: impl Source) -> Self {
+        Self {
+            source: Box::new(source),
+            locators: Vec::new(),
+        }
+    }
+
+    /// Adds what finds the logs of the failures of one source, by the name that they bear.
+    pub fn locator(mut self, source: impl Into<String>, locator: impl LogLocator) -> Self {
+        self.locators.push((source.into(), Arc::new(locator)));
+        self
+    }
+
+    /// The source's name.
+    pub fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    /// The failures of a Mesos cluster: `-masters` and the section `mesos`.
+    ///
+    /// # Errors
+    /// What is wrong with them. Without masters it is one of an address that leads nowhere,
+    /// since that they are missing is told by who requires them.
+    #[cfg(feature = "mesos")]
+    pub fn mesos(parsed: &Parsed) -> Result<Self> {
+        let mut masters = parsed.program.list("masters");
+        if masters.is_empty() {
+            masters.push("http://unset");
+        }
+        let (source, locator) = cluster(parsed, &masters)?;
+        let name = Source::name(&source).to_owned();
+        Ok(Self::new(source).locator(name, locator))
+    }
+
+    /// The failures of Chronos' jobs: the section `chronos`, and the cluster of `-masters`
+    /// where it is given, which shows each failed run.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    #[cfg(feature = "chronos")]
+    pub fn chronos(parsed: &Parsed) -> Result<Self> {
+        use notifiers::chronos::{self, ChronosBuilder};
+
+        let backlog = match reports_backlog(parsed) {
+            true => chronos::Backlog::Report,
+            false => chronos::Backlog::Skip,
+        };
+        let client = crate::registry::http_client(parsed)?;
+        let settings = parsed.backend(chronos::OPTIONS).instance("");
+        let builder = ChronosBuilder::from_settings(&settings, client, Arc::new(SystemClock))?
+            .label_prefix(parsed.program.text("label-prefix"))
+            .backlog(backlog);
+        let masters = parsed.program.list("masters");
+        if masters.is_empty() {
+            return Ok(Self::new(builder.build()?));
+        }
+        let (source, locator) = cluster(parsed, &masters)?;
+        let name = Source::name(&source).to_owned();
+        let inner: Box<dyn Source> = Box::new(source);
+        Ok(Self::new(builder.inner(inner).build()?).locator(name, locator))
+    }
+
+    /// A [check](crate::Cli::check) that builds a feed and lets it go, so that all that is
+    /// wrong is told at once.
+    pub fn check(
+        build: impl Fn(&Parsed) -> Result<Self> + Send + Sync + 'static,
+    ) -> impl Fn(&Parsed, &mut Problems) + Send + Sync + 'static {
+        move |parsed, problems| {
+            problems.take(build(parsed));
+        }
+    }
+}
+
+/// Whether failures that are there at the first start are told.
+#[cfg(feature = "mesos")]
+fn reports_backlog(parsed: &Parsed) -> bool {
+    parsed.program.text("backlog") == "report"
+}
+
+#[cfg(feature = "mesos")]
+fn cluster(parsed: &Parsed, masters: &[&str]) -> Result<(MesosSource, MesosLogLocator)> {
+    let backlog = match reports_backlog(parsed) {
+        true => Backlog::Report,
+        false => Backlog::Skip,
+    };
+    let settings = parsed.backend(mesos::OPTIONS).instance("");
+    MesosBuilder::from_settings(masters.iter().copied(), &settings, Arc::new(SystemClock))?
+        .backlog(backlog)
+        .build()
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}

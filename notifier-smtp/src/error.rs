@@ -1,0 +1,501 @@
+//! What an answer of the relay, or the lack of one, means: the table of verdicts.
+
+use std::{fmt, time::Duration};
+
+use notifier_core::{Delivery, Error, ErrorKind, Retry, Scope, redact::Redactor};
+
+use crate::{delay, reply::Reply};
+
+/// The most characters of a relay's text in an error.
+const LONGEST_TEXT: usize = 200;
+
+/// What may be wrong with a connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("closed the connection")]
+    Closed,
+    #[error("was silent for {}s", .0.as_secs_f64())]
+    Stalled(Duration),
+    /// It broke; what the system says of it.
+    #[error("lost the connection ({0})")]
+    Broken(String),
+    /// What came is no SMTP.
+    #[error("sent {0}")]
+    Malformed(String),
+}
+
+/// Where in the dialogue we are (RFC 5321 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Banner,
+    /// EHLO, or HELO where a relay knows nothing else.
+    Ehlo,
+    StartTls,
+    Auth,
+    /// With the sender.
+    Mail(String),
+    /// With the recipient.
+    Rcpt(String),
+    Data,
+    /// The message itself.
+    Body,
+    Rset,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Banner => f.write_str("the connection"),
+            Self::Ehlo => f.write_str("EHLO"),
+            Self::StartTls => f.write_str("STARTTLS"),
+            Self::Auth => f.write_str("AUTH"),
+            Self::Mail(from) => write!(f, "MAIL FROM:<{from}>"),
+            Self::Rcpt(to) => write!(f, "RCPT TO:<{to}>"),
+            Self::Data => f.write_str("DATA"),
+            Self::Body => f.write_str("the message"),
+            Self::Rset => f.write_str("RSET"),
+        }
+    }
+}
+
+/// An [`Error`] that can be given to several recipients.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) text: String,
+    pub(crate) code: Option<String>,
+    pub(crate) retry: Retry,
+    pub(crate) delivery: Delivery,
+    pub(crate) scope: Scope,
+    /// The cause, as text.
+    pub(crate) cause: Option<String>,
+}
+
+impl Failure {
+    /// Not delivered; to be tried again later.
+    pub(crate) fn later(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+            code: None,
+            retry: Retry::Later { after: None },
+            delivery: Delivery::NotDelivered,
+            scope: Scope::Message,
+            cause: None,
+        }
+    }
+
+    /// Not delivered, and never will be.
+    pub(crate) fn never(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Self {
+            retry: Retry::Never,
+            ..Self::later(kind, text)
+        }
+    }
+
+    pub(crate) fn at(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    pub(crate) fn because(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.retry == Retry::Never
+    }
+
+    /// The error.
+    pub(crate) fn error(&self) -> Error {
+        let e = Error::new(self.kind, self.text.clone())
+            .with_retry(self.retry)
+            .with_delivery(self.delivery)
+            .with_scope(self.scope);
+        let e = match &self.code {
+            Some(code) => e.with_code(code.clone()),
+            None => e,
+        };
+        match &self.cause {
+            Some(cause) => e.with_source(cause.clone()),
+            None => e,
+        }
+    }
+}
+
+/// Of whom errors speak, and what they must not say.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    /// `host:port`.
+    shown: String,
+    redactor: Redactor,
+    /// Which attempt this is, from 1.
+    attempt: u32,
+}
+
+impl Who {
+    pub(crate) fn new(shown: impl Into<String>, redactor: Redactor) -> Self {
+        Self {
+            shown: shown.into(),
+            redactor,
+            attempt: 1,
+        }
+    }
+
+    pub(crate) fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
+    }
+
+    /// A text of the relay: one line, cut, controls made visible, secrets masked.
+    pub(crate) fn tidy(&self, text: &str) -> String {
+        let masked = self.redactor.redact(text);
+        let mut out = String::new();
+        for (n, c) in masked.chars().enumerate() {
+            if n == LONGEST_TEXT {
+                out.push('…');
+                break;
+            }
+            match c {
+                // Marks of direction and line ends beyond ASCII, too.
+                c if c.is_control()
+                    || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+                {
+                    out.extend(c.escape_default());
+                }
+                c => out.push(c),
+            }
+        }
+        out
+    }
+
+    /// The connection failed before the message can have been taken.
+    pub(crate) fn broken(&self, step: &Step, fault: &Fault) -> Failure {
+        let kind = match fault {
+            Fault::Stalled(_) => ErrorKind::Timeout,
+            Fault::Malformed(_) => ErrorKind::InvalidResponse,
+            Fault::Closed | Fault::Broken(_) => ErrorKind::Unavailable,
+        };
+        let text = self.tidy(&fault.to_string());
+        Failure::later(kind, format!("{} {text} at {step}", self.shown))
+    }
+
+    /// The connection failed after the last dot: the message may have been taken.
+    pub(crate) fn lost(&self, fault: &Fault) -> Failure {
+        let mut failure = self.broken(&Step::Body, fault);
+        failure.text.push_str(", and may have taken it");
+        failure.delivery = Delivery::Unknown;
+        failure
+    }
+
+    /// A relay that is not used since something is amiss before any mail.
+    pub(crate) fn unfit(&self, text: &str) -> Failure {
+        Failure::later(ErrorKind::Unavailable, format!("{} {text}", self.shown))
+    }
+
+    /// As [`unfit`](Self::unfit), where only a person can help.
+    pub(crate) fn misconfigured(&self, text: &str) -> Failure {
+        Failure::never(ErrorKind::Config, format!("{} {text}", self.shown)).at(Scope::Destination)
+    }
+
+    /// The verdict on a refusal.
+    ///
+    /// Codes as of RFC 5321 §4.2.3, RFC 4954 §6, RFC 7504; enhanced ones as of RFC 3463.
+    pub(crate) fn refused(&self, step: &Step, reply: &Reply) -> Failure {
+        let text = reply.text();
+        let words = self.tidy(&text);
+        let colon = if words.is_empty() { "" } else { ": " };
+        let said = format!(
+            "{} answered {} to {step}{colon}{words}",
+            self.shown,
+            reply.codes()
+        );
+        let mut failure = if reply.is_transient() {
+            self.transient(step, reply, &text, said)
+        } else {
+            permanent(step, reply, &text, said)
+        };
+        failure.code = Some(reply.codes());
+        failure
+    }
+
+    fn transient(&self, step: &Step, reply: &Reply, text: &str, said: String) -> Failure {
+        let named = delay::named(text);
+        let is_policy = reply.enhanced().is_some_and(|e| e.starts_with("4.7."))
+            || text.to_ascii_lowercase().contains("greylist");
+        // 454 4.7.0 to AUTH is a login that cannot be looked up now.
+        let asks = named.is_some() || (is_policy && !matches!(step, Step::Auth | Step::StartTls));
+        let kind = match asks {
+            true => ErrorKind::RateLimited,
+            false => ErrorKind::Unavailable,
+        };
+        let mut failure = Failure::later(kind, said);
+        failure.retry = Retry::Later { after: named };
+        if matches!(step, Step::Rcpt(_)) && !reply.is_closing() {
+            failure.scope = Scope::Target;
+            let after = named.unwrap_or_else(|| delay::usual(self.attempt));
+            failure.retry = Retry::Later { after: Some(after) };
+        }
+        failure
+    }
+}
+
+/// Whether the relay says that a message is too large (RFC 3463: 5.3.4, 5.2.3).
+fn is_too_large(step: &Step, reply: &Reply) -> bool {
+    match reply.enhanced() {
+        Some("5.3.4" | "5.2.3") => true,
+        Some(_) => false,
+        None => reply.code() == 552 && !matches!(step, Step::Rcpt(_)),
+    }
+}
+
+fn permanent(step: &Step, reply: &Reply, text: &str, said: String) -> Failure {
+    let code = reply.code();
+    let is_security = reply.enhanced().is_some_and(|e| e.starts_with("5.7."));
+    let config = |hint: &str| {
+        Failure::never(ErrorKind::Config, format!("{said} ({hint})")).at(Scope::Destination)
+    };
+    let about_helo = text.to_ascii_lowercase().contains("helo");
+    match (step, code) {
+        // It may take us another time: a relay that starts, or that is full of us.
+        (Step::Banner, _) | (Step::Ehlo, 554) | (Step::StartTls | Step::Rset, _) => {
+            Failure::later(ErrorKind::Unavailable, said)
+        }
+        (Step::Ehlo, _) => config("set -smtp.helo to a full host name"),
+        (Step::Mail(_) | Step::Rcpt(_), 501 | 504 | 550 | 554) if about_helo => {
+            config("set -smtp.helo to a full host name")
+        }
+        (_, 530) => config(
+            "it wants a login or TLS: set -smtp.user and -smtp.password, or -smtp.tls=required",
+        ),
+        (_, 538) => config("it wants TLS: set -smtp.tls=required"),
+        (_, 534) => config("it wants another kind of login, or a password made for programs"),
+        (_, 535) | (Step::Auth, 550 | 554) => Failure::never(
+            ErrorKind::Unauthenticated,
+            format!("{said} (check -smtp.user and -smtp.password)"),
+        )
+        .at(Scope::Destination),
+        (Step::Auth, _) if is_security => Failure::never(
+            ErrorKind::Unauthenticated,
+            format!("{said} (check -smtp.user and -smtp.password)"),
+        )
+        .at(Scope::Destination),
+        (Step::Auth, _) => {
+            config("it takes no such login; leave -smtp.user out, or ask who runs it")
+        }
+        // A full mailbox, or too many recipients: as 452.
+        (Step::Rcpt(_), 552) if !is_too_large(step, reply) => {
+            let mut failure = Failure::later(ErrorKind::Unavailable, said).at(Scope::Target);
+            failure.retry = Retry::Later {
+                after: Some(delay::usual(1)),
+            };
+            failure
+        }
+        (Step::Rcpt(_), _) => {
+            Failure::never(verdict(step, reply, is_security), said).at(Scope::Target)
+        }
+        _ => Failure::never(verdict(step, reply, is_security), said),
+    }
+}
+
+fn verdict(step: &Step, reply: &Reply, is_security: bool) -> ErrorKind {
+    if is_too_large(step, reply) {
+        ErrorKind::TooLarge
+    } else if is_security {
+        ErrorKind::PermissionDenied
+    } else {
+        ErrorKind::Rejected
+    }
+}
+
+/// Whether a refusal is a fault of ours, in the form or the order of what we sent.
+pub(crate) fn is_ours(reply: &Reply) -> bool {
+    matches!(reply.code(), 500..=503 | 555)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who() -> Who {
+        Who::new("relay:587", Redactor::new(["s3cr3t-word"]))
+    }
+
+    fn rcpt() -> Step {
+        Step::Rcpt("a@b".to_owned())
+    }
+
+    fn mail() -> Step {
+        Step::Mail("f@b".to_owned())
+    }
+
+    #[test]
+    fn the_table() {
+        use ErrorKind as K;
+        use Scope::{Destination as D, Message as M, Target as T};
+        let never = Retry::Never;
+        let later = Retry::Later { after: None };
+        let after = |s| Retry::Later {
+            after: Some(Duration::from_secs(s)),
+        };
+        for (step, line, kind, retry, scope) in [
+            (
+                Step::Banner,
+                "421 4.7.0 too many connections",
+                K::RateLimited,
+                later,
+                M,
+            ),
+            (
+                Step::Banner,
+                "421 try again in 5 minutes",
+                K::RateLimited,
+                after(300),
+                M,
+            ),
+            (Step::Banner, "450 busy", K::Unavailable, later, M),
+            (Step::Banner, "554 5.7.1 no", K::Unavailable, later, M),
+            (Step::Banner, "521 none here", K::Unavailable, later, M),
+            (Step::Ehlo, "554 not now", K::Unavailable, later, M),
+            (
+                Step::Ehlo,
+                "504 5.5.2 need a full name",
+                K::Config,
+                never,
+                D,
+            ),
+            (Step::Ehlo, "421 bye", K::Unavailable, later, M),
+            (
+                Step::StartTls,
+                "454 4.7.0 no TLS now",
+                K::Unavailable,
+                later,
+                M,
+            ),
+            (Step::StartTls, "502 no", K::Unavailable, later, M),
+            (Step::Auth, "535 5.7.8 no", K::Unauthenticated, never, D),
+            (Step::Auth, "550 5.7.1 no", K::Unauthenticated, never, D),
+            (Step::Auth, "454 4.7.0 later", K::Unavailable, later, M),
+            (Step::Auth, "421 4.3.0 bye", K::Unavailable, later, M),
+            (Step::Auth, "534 5.7.9 no", K::Config, never, D),
+            (Step::Auth, "538 5.7.11 no", K::Config, never, D),
+            (Step::Auth, "502 5.5.1 no", K::Config, never, D),
+            (Step::Auth, "503 5.5.1 no", K::Config, never, D),
+            (mail(), "530 5.7.0 log in", K::Config, never, D),
+            (mail(), "535 5.7.8 no", K::Unauthenticated, never, D),
+            (mail(), "450 4.7.1 too much mail", K::RateLimited, later, M),
+            (mail(), "451 4.3.0 no", K::Unavailable, later, M),
+            (mail(), "452 4.3.1 disk", K::Unavailable, later, M),
+            (mail(), "552 5.3.4 large", K::TooLarge, never, M),
+            (mail(), "552 large", K::TooLarge, never, M),
+            (mail(), "554 5.7.1 no", K::PermissionDenied, never, M),
+            (mail(), "503 5.5.1 nested", K::Rejected, never, M),
+            (mail(), "555 what", K::Rejected, never, M),
+            (rcpt(), "550 5.1.1 nobody", K::Rejected, never, T),
+            (
+                rcpt(),
+                "554 5.7.1 relay access denied",
+                K::PermissionDenied,
+                never,
+                T,
+            ),
+            (rcpt(), "556 5.1.10 null MX", K::Rejected, never, T),
+            (
+                rcpt(),
+                "504 5.5.2 <x>: Helo command rejected",
+                K::Config,
+                never,
+                D,
+            ),
+            (rcpt(), "552 5.2.2 full", K::Unavailable, after(60), T),
+            (rcpt(), "552 too many", K::Unavailable, after(60), T),
+            (rcpt(), "552 5.3.4 large", K::TooLarge, never, T),
+            (rcpt(), "452 4.2.2 full", K::Unavailable, after(60), T),
+            (rcpt(), "450 4.2.0 Greylisted", K::RateLimited, after(60), T),
+            (
+                rcpt(),
+                "451 4.7.1 try again in 300 seconds",
+                K::RateLimited,
+                after(300),
+                T,
+            ),
+            (rcpt(), "421 4.3.2 bye", K::Unavailable, later, M),
+            (rcpt(), "530 5.7.0 log in", K::Config, never, D),
+            (Step::Data, "451 no", K::Unavailable, later, M),
+            (Step::Data, "554 5.5.1 no", K::Rejected, never, M),
+            (Step::Body, "451 4.3.0 no", K::Unavailable, later, M),
+            (Step::Body, "421 4.3.0 bye", K::Unavailable, later, M),
+            (Step::Body, "552 5.2.3 large", K::TooLarge, never, M),
+            (Step::Body, "554 5.6.0 no", K::Rejected, never, M),
+            (Step::Body, "550 5.7.1 spam", K::PermissionDenied, never, M),
+        ] {
+            let f = who().refused(&step, &Reply::of(line));
+            let name = format!("{line} to {step}: {f:?}");
+            assert_eq!((f.kind, f.retry, f.scope), (kind, retry, scope), "{name}");
+            assert_eq!(f.delivery, Delivery::NotDelivered, "{name}");
+            assert!(f.code.is_some_and(|c| line.starts_with(&c)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_later_attempt_waits_longer() {
+        let mut who = who();
+        who.set_attempt(3);
+        let f = who.refused(&rcpt(), &Reply::of("450 4.2.1 no"));
+        assert_eq!(
+            f.retry,
+            Retry::Later {
+                after: Some(Duration::from_secs(300))
+            }
+        );
+    }
+
+    #[test]
+    fn texts_are_one_line_without_secrets() {
+        let f = who().refused(&rcpt(), &Reply::of("550 5.1.1 User unknown"));
+        assert_eq!(
+            f.text,
+            "relay:587 answered 550 5.1.1 to RCPT TO:<a@b>: User unknown"
+        );
+        let long = format!("550 \u{1b}[31m s3cr3t-word \u{202e}{}", "x".repeat(900));
+        let f = who().refused(&rcpt(), &Reply::of(&long));
+        assert!(
+            f.text.contains("\\u{1b}[31m *** \\u{202e}xxx"),
+            "{}",
+            f.text
+        );
+        assert!(
+            f.text.chars().count() < 270 && f.text.ends_with("x…"),
+            "{}",
+            f.text
+        );
+        assert_eq!(
+            who().refused(&Step::Data, &Reply::of("451")).text,
+            "relay:587 answered 451 to DATA"
+        );
+    }
+
+    #[test]
+    fn a_connection_that_fails_is_a_double_only_after_the_dot() {
+        for fault in [
+            Fault::Closed,
+            Fault::Stalled(Duration::from_millis(1500)),
+            Fault::Broken("reset".to_owned()),
+            Fault::Malformed("a reply without a code".to_owned()),
+        ] {
+            let before = who().broken(&Step::Data, &fault);
+            assert_eq!(before.delivery, Delivery::NotDelivered);
+            let after = who().lost(&fault);
+            assert_eq!(after.delivery, Delivery::Unknown);
+            for f in [before, after] {
+                assert!(f.error().is_retryable() && !f.text.contains('\n'), "{f:?}");
+            }
+        }
+        let f = who().broken(&Step::Data, &Fault::Stalled(Duration::from_millis(1500)));
+        assert_eq!(f.text, "relay:587 was silent for 1.5s at DATA");
+        assert_eq!(
+            who().lost(&Fault::Closed).text,
+            "relay:587 closed the connection at the message, and may have taken it"
+        );
+    }
+}

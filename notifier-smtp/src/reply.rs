@@ -1,0 +1,285 @@
+//! A reply of the relay.
+
+use lettre::transport::smtp::response::{Category, Code, Detail, Response, Severity};
+
+/// The most lines of a reply, octets of a line without its end, and octets of a reply.
+pub(crate) const MOST_LINES: usize = 100;
+pub(crate) const LONGEST_LINE: usize = 4096;
+pub(crate) const MOST_OCTETS: usize = 64 * 1024;
+
+/// Whole, with one code in all of its lines (RFC 5321 §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply(Response);
+
+impl Reply {
+    /// A reply of one line.
+    #[cfg(test)]
+    pub(crate) fn of(line: &str) -> Self {
+        let mut parts = Parts::default();
+        match parts.add(line.as_bytes()) {
+            Ok(Some(reply)) => reply,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    pub(crate) fn code(&self) -> u16 {
+        self.0.code().into()
+    }
+
+    /// 2yz.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.code().severity == Severity::PositiveCompletion
+    }
+
+    /// 4yz.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.0.code().severity == Severity::TransientNegativeCompletion
+    }
+
+    /// 5yz.
+    pub(crate) fn is_permanent(&self) -> bool {
+        self.0.code().severity == Severity::PermanentNegativeCompletion
+    }
+
+    /// 421: the relay closes the connection, whatever was asked (RFC 5321 §3.8).
+    pub(crate) fn is_closing(&self) -> bool {
+        self.code() == 421
+    }
+
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.message()
+    }
+
+    /// The enhanced status code that leads the text (RFC 2034), as `5.1.1`, if its class is that of the reply.
+    pub(crate) fn enhanced(&self) -> Option<&str> {
+        let word = self.0.first_word()?;
+        let mut parts = word.split('.');
+        let class = parts.next()?;
+        let is_number =
+            |p: &str| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
+        let is_ours =
+            class.len() == 1 && class.starts_with(char::from(b'0' + self.0.code().severity as u8));
+        let rest: Vec<&str> = parts.collect();
+        (is_ours && rest.len() == 2 && rest.into_iter().all(is_number)).then_some(word)
+    }
+
+    /// The code, with the enhanced one behind it: `550 5.1.1`.
+    pub(crate) fn codes(&self) -> String {
+        match self.enhanced() {
+            Some(enhanced) => format!("{} {enhanced}", self.code()),
+            None => self.code().to_string(),
+        }
+    }
+
+    /// The text of all lines, the enhanced code left out.
+    pub(crate) fn text(&self) -> String {
+        let enhanced = self.enhanced();
+        let lines: Vec<&str> = self
+            .lines()
+            .map(|line| {
+                let line = line.trim();
+                let bare = enhanced.and_then(|code| line.strip_prefix(code));
+                bare.filter(|rest| rest.is_empty() || rest.starts_with(' '))
+                    .map_or(line, str::trim_start)
+            })
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines.join(" ")
+    }
+
+    /// The id under which the relay queued the mail, which its log has too.
+    pub(crate) fn queue_id(&self) -> Option<String> {
+        let text = self.text();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let follows = |words: &[&str], marks: &[&str]| {
+            let n = marks.len();
+            words.windows(n + 1).find_map(|w| {
+                let same = marks.iter().zip(w).all(|(m, w)| m.eq_ignore_ascii_case(w));
+                same.then(|| w[n].to_owned())
+            })
+        };
+        let found = follows(&words, &["queued", "as"])
+            .or_else(|| {
+                words
+                    .iter()
+                    .find_map(|w| Some(w.strip_prefix("id=")?.to_owned()))
+            })
+            .or_else(|| match words.first()?.to_ascii_lowercase().as_str() {
+                "ok:" => words.get(1).map(|w| (*w).to_owned()),
+                _ => None,
+            })?;
+        let id = found.trim_matches(['<', '>', '(', ')', '[', ']', ',', ';', '.', '"']);
+        let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.@=+/".contains(c);
+        // A word of the sentence is none: ids have a digit.
+        let fits = (4..=128).contains(&id.len()) && id.chars().all(is_id);
+        (fits && id.bytes().any(|b| b.is_ascii_digit())).then(|| id.to_owned())
+    }
+}
+
+/// The lines of a reply that is not whole yet.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    code: Option<Code>,
+    lines: Vec<String>,
+    octets: usize,
+}
+
+impl Parts {
+    /// Takes a line without its end. `Some` when it was the last one.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub(crate) fn add(&mut self, line: &[u8]) -> Result<Option<Reply>, String> {
+        self.octets += line.len() + 2;
+        if self.lines.len() == MOST_LINES || self.octets > MOST_OCTETS {
+            return Err("a reply without end".to_owned());
+        }
+        let digits = line.get(..3).and_then(code);
+        let Some(code) = digits else {
+            return Err("a reply without a code".to_owned());
+        };
+        let is_last = match line.get(3) {
+            None | Some(b' ') => true,
+            Some(b'-') => false,
+            Some(_) => return Err("a reply without a code".to_owned()),
+        };
+        if *self.code.get_or_insert(code) != code {
+            return Err("a reply with two codes".to_owned());
+        }
+        let text = String::from_utf8_lossy(line.get(4..).unwrap_or_default());
+        self.lines.push(text.into_owned());
+        let lines = &mut self.lines;
+        Ok(is_last.then(|| Reply(Response::new(code, std::mem::take(lines)))))
+    }
+}
+
+fn code(digits: &[u8]) -> Option<Code> {
+    let severity = match digits[0] {
+        b'2' => Severity::PositiveCompletion,
+        b'3' => Severity::PositiveIntermediate,
+        b'4' => Severity::TransientNegativeCompletion,
+        b'5' => Severity::PermanentNegativeCompletion,
+        _ => return None,
+    };
+    let category = match digits[1] {
+        b'0' => Category::Syntax,
+        b'1' => Category::Information,
+        b'2' => Category::Connections,
+        b'3' => Category::Unspecified3,
+        b'4' => Category::Unspecified4,
+        b'5' => Category::MailSystem,
+        _ => return None,
+    };
+    let detail = match digits[2] {
+        b'0' => Detail::Zero,
+        b'1' => Detail::One,
+        b'2' => Detail::Two,
+        b'3' => Detail::Three,
+        b'4' => Detail::Four,
+        b'5' => Detail::Five,
+        b'6' => Detail::Six,
+        b'7' => Detail::Seven,
+        b'8' => Detail::Eight,
+        b'9' => Detail::Nine,
+        _ => return None,
+    };
+    Some(Code::new(severity, category, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<Option<Reply>, String> {
+        let mut parts = Parts::default();
+        let mut last = Ok(None);
+        for line in lines {
+            assert_eq!(last, Ok(None), "before {line}");
+            last = parts.add(line.as_bytes());
+        }
+        last
+    }
+
+    #[test]
+    fn lines_make_a_reply() {
+        let r = read(&["550-5.1.1 no", "550-5.1.1 such", "550 5.1.1 user"])
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (r.code(), r.enhanced(), r.codes()),
+            (550, Some("5.1.1"), "550 5.1.1".to_owned())
+        );
+        assert_eq!(r.text(), "no such user");
+        assert!(r.is_permanent() && !r.is_transient() && !r.is_done());
+        assert_eq!(read(&["250"]).unwrap().unwrap().text(), "");
+        assert_eq!(read(&["250-", "250 x"]).unwrap().unwrap().text(), "x");
+        assert_eq!(read(&["250-a"]), Ok(None));
+        assert!(Reply::of("421 bye").is_closing());
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused() {
+        for (lines, why) in [
+            (vec!["hello"], "a reply without a code"),
+            (vec![""], "a reply without a code"),
+            (vec!["25"], "a reply without a code"),
+            (vec!["2500 x"], "a reply without a code"),
+            (vec!["199 x"], "a reply without a code"),
+            (vec!["690 x"], "a reply without a code"),
+            (vec!["260 x"], "a reply without a code"),
+            (vec!["25x x"], "a reply without a code"),
+            (vec!["250-a", "550 b"], "a reply with two codes"),
+            (vec!["250-x"; MOST_LINES + 1], "a reply without end"),
+        ] {
+            assert_eq!(read(&lines), Err(why.to_owned()));
+        }
+        let long = format!("250-{}", "x".repeat(4000));
+        assert_eq!(
+            read(&vec![long.as_str(); 17]),
+            Err("a reply without end".to_owned())
+        );
+        assert_eq!(read(&vec!["250-x"; MOST_LINES]), Ok(None));
+    }
+
+    #[test]
+    fn an_enhanced_code_is_of_the_replys_class() {
+        for (line, want) in [
+            ("550 5.7.1 no", Some("5.7.1")),
+            ("550 5.7.1", Some("5.7.1")),
+            ("450 5.7.1 no", None),
+            ("550 5.7 no", None),
+            ("550 5.7.1234 no", None),
+            ("550 5.7.1: no", None),
+            ("550 5.7.1.1 no", None),
+            ("550 55.7.1 no", None),
+            ("550 10.0.0.1 is closed", None),
+            ("354 3.0.0 go", Some("3.0.0")),
+        ] {
+            assert_eq!(Reply::of(line).enhanced(), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn queue_ids_are_found_where_relays_put_them() {
+        for (line, want) in [
+            (
+                "250 2.0.0 Ok: queued as 4Xk2vB1GZ8z1L",
+                Some("4Xk2vB1GZ8z1L"),
+            ),
+            ("250 2.0.0 Ok: queued as 9F3C21A0B7.", Some("9F3C21A0B7")),
+            ("250 OK id=1rT8Qm-0004zK-2p", Some("1rT8Qm-0004zK-2p")),
+            ("250 Ok: 0100018f2a-b7-000000", Some("0100018f2a-b7-000000")),
+            (
+                "250 2.6.0 <a1@b> [InternalId=7] Queued mail for delivery",
+                None,
+            ),
+            ("250 2.0.0 OK  1717 d9443c01a7336-1f4 - gsmtp", None),
+            ("250 Ok: thanks", None),
+            ("250 ok", None),
+            ("250 queued as", None),
+            ("250 queued as \u{1b}[31m12345", None),
+        ] {
+            assert_eq!(Reply::of(line).queue_id().as_deref(), want, "{line}");
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! A job, and how far it has been told of.
+
+use notifier_core::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::job::Job;
+
+/// A failure that Chronos dates so much later than the cluster, in milliseconds, may be the same.
+const SAME_MS: i64 = 120_000;
+/// So much, in milliseconds, the clocks of agents and of Chronos may differ.
+const SKEW_MS: i64 = 5_000;
+
+/// What was counted when everything had been told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    #[serde(rename = "e")]
+    pub(crate) errors: u64,
+    #[serde(rename = "er")]
+    pub(crate) errors_in_a_row: u64,
+    #[serde(rename = "le")]
+    pub(crate) last_error: String,
+    #[serde(rename = "ls")]
+    pub(crate) last_success: String,
+    #[serde(rename = "d")]
+    pub(crate) disabled: bool,
+}
+
+impl Before {
+    fn of(job: &Job) -> Self {
+        Self {
+            errors: job.errors,
+            errors_in_a_row: job.errors_in_a_row,
+            last_error: job.last_error.clone(),
+            last_success: job.last_success.clone(),
+            disabled: job.disabled,
+        }
+    }
+
+    /// As it was before the last failure that is counted.
+    fn without_last_error(job: &Job) -> Self {
+        let errors_in_a_row = job.errors_in_a_row.saturating_sub(1);
+        let is_broken = errors_in_a_row > 0;
+        Self {
+            errors: job.errors.saturating_sub(1),
+            errors_in_a_row,
+            // When the one before was is not known, only that no success came since.
+            last_error: if is_broken {
+                Timestamp::UNIX_EPOCH.to_string()
+            } else {
+                String::new()
+            },
+            last_success: String::new(),
+            disabled: false,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A job and what was told of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    #[serde(rename = "j")]
+    pub(crate) job: Job,
+    /// Nothing if all that Chronos counts has been told.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    before: Option<Before>,
+    /// Failed runs in a row since the last success, each attempt counted.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    runs: u64,
+    /// The last success when a run was counted last.
+    #[serde(rename = "ns", default, skip_serializing_if = "String::is_empty")]
+    success_then: String,
+    /// Failures that were told as final, which Chronos has not been seen to count.
+    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    expected: u64,
+    /// The last failure that only the API told, in milliseconds.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    told_by_api: Option<i64>,
+    /// No list has had it: when the first run of it failed, in milliseconds.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    unlisted: Option<i64>,
+    /// It succeeded since what is expected was told.
+    #[serde(skip)]
+    has_succeeded: bool,
+    /// Since when Chronos counts failures that the cluster has not told.
+    #[serde(skip)]
+    pub(crate) owed_since: Option<Instant>,
+    /// Since when, and in how many lists, it is missing.
+    #[serde(skip)]
+    pub(crate) missing: Option<(Instant, u32)>,
+}
+
+impl Entry {
+    /// A job of which everything there is counts as told.
+    pub(crate) fn new(job: Job) -> Self {
+        Self {
+            success_then: job.last_success.clone(),
+            job,
+            before: None,
+            runs: 0,
+            expected: 0,
+            told_by_api: None,
+            unlisted: None,
+            has_succeeded: false,
+            owed_since: None,
+            missing: None,
+        }
+    }
+
+    /// A job whose last failure is still to be told.
+    pub(crate) fn with_last_error_untold(job: Job) -> Self {
+        let before = Some(Before::without_last_error(&job));
+        Self {
+            before,
+            ..Self::new(job)
+        }
+    }
+
+    /// A job that no list has had so far, of which a run failed then.
+    pub(crate) fn unlisted(name: &str, failed: Timestamp) -> Self {
+        let job = Job {
+            name: name.to_owned(),
+            ..Job::default()
+        };
+        Self {
+            unlisted: Some(failed.as_millisecond()),
+            ..Self::new(job)
+        }
+    }
+
+    /// A list has had it.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.unlisted.is_none()
+    }
+
+    /// A list has it so. True if that is worth a commit.
+    pub(crate) fn renew(&mut self, job: Job) -> bool {
+        self.missing = None;
+        if let Some(failed) = self.unlisted.take() {
+            let is_ours = job
+                .error_time()
+                .is_some_and(|t| t.as_millisecond() >= failed - SKEW_MS);
+            if is_ours && job.errors > 0 {
+                self.before = Some(Before::without_last_error(&job));
+            }
+            self.job = job;
+            return true;
+        }
+        let is_news = self.job.differs(&job);
+        if job.errors < self.before().errors {
+            // Another job of that name.
+            *self = Self::new(job);
+            return true;
+        }
+        self.has_succeeded |= job.last_success != self.job.last_success;
+        self.before = Some(self.before());
+        self.job = job;
+        is_news
+    }
+
+    /// What was counted when everything had been told.
+    pub(crate) fn before(&self) -> Before {
+        self.before.clone().unwrap_or_else(|| Before::of(&self.job))
+    }
+
+    /// How many failures Chronos counts that were not told.
+    pub(crate) fn growth(&self) -> u64 {
+        self.before
+            .as_ref()
+            .map_or(0, |before| self.job.errors.saturating_sub(before.errors))
+    }
+
+    /// The `n`-th untold failure's place in the row since the last success.
+    pub(crate) fn failures(&self, n: u64) -> u64 {
+        let later = self.growth().saturating_sub(n);
+        let now = self.job.errors_in_a_row.saturating_sub(later);
+        if self.growth() >= n && now >= 1 {
+            now
+        } else {
+            self.before().errors_in_a_row + n
+        }
+    }
+
+    /// So many failures that Chronos counts have been told, and this is said of its being disabled.
+    pub(crate) fn told(&mut self, counted: u64, is_disabled: bool) {
+        let mut before = self.before();
+        before.errors += counted;
+        before.errors_in_a_row += counted;
+        before.disabled |= is_disabled;
+        if before.errors == self.job.errors {
+            before.last_error.clone_from(&self.job.last_error);
+            before.errors_in_a_row = self.job.errors_in_a_row;
+        }
+        self.before = Some(before);
+    }
+
+    /// A failure has been told as final that Chronos has not counted yet.
+    pub(crate) fn expect(&mut self, at: Timestamp, is_disabled: bool) {
+        self.expected += 1;
+        self.has_succeeded = false;
+        let mut before = self.before();
+        before.disabled |= is_disabled;
+        before.errors_in_a_row += 1;
+        before.last_error = at.to_string();
+        self.before = Some(before);
+    }
+
+    /// While no failed run waits: takes what was expected as counted.
+    pub(crate) fn absorb(&mut self) {
+        let known = self.growth().min(self.expected);
+        if known > 0 {
+            self.expected -= known;
+            // That it was disabled for what was told as final is no other event.
+            let is_disabled = self.job.disabled && !self.job.has_run_out();
+            self.told(known, is_disabled);
+        }
+        if std::mem::take(&mut self.has_succeeded) {
+            self.expected = 0;
+        }
+    }
+
+    /// It is disabled, and nobody was told.
+    pub(crate) fn is_newly_disabled(&self) -> bool {
+        self.job.disabled && self.before.as_ref().is_some_and(|b| !b.disabled)
+    }
+
+    /// Everything has been told.
+    pub(crate) fn settle(&mut self) {
+        self.owed_since = None;
+        if self.growth() == 0 && self.expected == 0 {
+            self.before = None;
+        }
+    }
+
+    /// Counts failed runs; how many in a row there are now.
+    pub(crate) fn count_runs(&mut self, runs: u64, failed: Timestamp) -> u64 {
+        if self.success_then != self.job.last_success {
+            self.success_then.clone_from(&self.job.last_success);
+            self.runs = 0;
+        }
+        self.runs += runs;
+        let now = self.runs;
+        let is_over = self
+            .job
+            .success_time()
+            .is_some_and(|t| t.as_millisecond() > failed.as_millisecond() + SKEW_MS);
+        if is_over {
+            // It has succeeded since.
+            self.runs = 0;
+        }
+        now
+    }
+
+    /// The last success as it was when a run failed.
+    pub(crate) fn success_at(&self, failed: Timestamp) -> String {
+        let is_after = self
+            .job
+            .success_time()
+            .is_some_and(|t| t.as_millisecond() > failed.as_millisecond() + SKEW_MS);
+        match &self.before {
+            Some(before) if is_after && self.growth() > 0 => before.last_success.clone(),
+            _ => self.job.last_success.clone(),
+        }
+    }
+
+    /// It failed before the last failure that Chronos counts, all of which are told.
+    pub(crate) fn is_past(&self, failed: Timestamp) -> bool {
+        let error = self.job.error_time().map(Timestamp::as_millisecond);
+        self.growth() == 0 && error.is_some_and(|ms| ms > failed.as_millisecond() + SKEW_MS)
+    }
+
+    /// The API told a failure, which the cluster may tell later.
+    pub(crate) fn note_told_by_api(&mut self, at: Timestamp) {
+        self.told_by_api = Some(at.as_millisecond());
+    }
+
+    /// The API has told a failure of about that time.
+    pub(crate) fn was_told_by_api(&self, failed: Timestamp) -> bool {
+        self.told_by_api.is_some_and(|ms| {
+            let later = ms - failed.as_millisecond();
+            (-SKEW_MS..=SAME_MS).contains(&later)
+        })
+    }
+
+    /// What may lie in a store unsealed.
+    pub(crate) fn to_keep(&self) -> Self {
+        Self {
+            job: self.job.to_keep(),
+            ..self.clone()
+        }
+    }
+
+    /// How much there is to be kept, in bytes, about.
+    pub(crate) fn size(&self) -> usize {
+        let j = &self.job;
+        let labels: usize = j.labels.iter().map(|(k, v)| k.len() + v.len()).sum();
+        let texts = [
+            &j.name,
+            &j.owner,
+            &j.owner_name,
+            &j.schedule,
+            &j.parents,
+            &j.arguments,
+        ];
+        200 + labels + texts.iter().map(|t| t.len()).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(errors: u64, in_a_row: u64, disabled: bool) -> Job {
+        Job {
+            name: "a".to_owned(),
+            retries: 2,
+            errors,
+            errors_in_a_row: in_a_row,
+            disabled,
+            ..Job::default()
+        }
+    }
+
+    #[test]
+    fn what_grew_is_told_once() {
+        let mut e = Entry::new(job(3, 1, false));
+        assert_eq!(e.growth(), 0);
+        assert!(e.renew(job(5, 3, true)));
+        assert_eq!((e.growth(), e.failures(1), e.failures(2)), (2, 2, 3));
+        assert!(e.is_newly_disabled());
+        e.told(2, true);
+        e.settle();
+        assert_eq!((e.growth(), e.is_newly_disabled()), (0, false));
+        assert!(!e.renew(job(5, 3, true)));
+    }
+
+    #[test]
+    fn what_was_expected_is_no_news() {
+        let mut e = Entry::new(job(0, 0, false));
+        e.expect(Timestamp::UNIX_EPOCH, false);
+        e.settle();
+        e.renew(job(0, 0, false));
+        e.absorb();
+        e.settle();
+        // Counted at last, and disabled for it.
+        e.renew(job(1, 1, true));
+        e.absorb();
+        e.settle();
+        assert_eq!((e.growth(), e.is_newly_disabled()), (0, false));
+        e.renew(job(2, 2, true));
+        e.absorb();
+        assert_eq!(e.growth(), 1);
+    }
+
+    #[test]
+    fn another_job_of_the_same_name_begins_anew() {
+        let mut e = Entry::new(job(5, 5, false));
+        e.renew(job(0, 0, false));
+        assert_eq!(e.growth(), 0);
+        e.renew(job(1, 1, false));
+        assert_eq!(e.growth(), 1);
+    }
+
+    #[test]
+    fn runs_count_from_the_last_success() {
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let mut e = Entry::new(job(0, 0, false));
+        assert_eq!(e.count_runs(1, at(10)), 1);
+        assert_eq!(e.count_runs(1, at(20)), 2);
+        let mut next = job(0, 0, false);
+        next.last_success = at(30).to_string();
+        e.renew(next.clone());
+        assert_eq!(e.count_runs(1, at(40)), 1);
+        // One that failed before a success that came meanwhile.
+        next.last_success = at(60).to_string();
+        e.renew(next);
+        assert_eq!(e.count_runs(1, at(50)), 1);
+        assert_eq!(e.count_runs(1, at(70)), 1);
+    }
+}

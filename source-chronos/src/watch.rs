@@ -1,0 +1,384 @@
+//! A running source: joins the failed runs of the cluster with what Chronos' API says.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt as _;
+use notifier_core::{Ack, Batch, Error, ErrorKind, FailureKey, FailureRecord, Result};
+use serde_json::Value;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    ChronosSource,
+    api::{Api, List},
+    cursor::{self, Cursor},
+    entry::Entry,
+    outgoing::Outgoing,
+    source::Config,
+    told::Judged,
+};
+
+/// How many failed runs wait at most.
+const MOST_WAITING: usize = 500;
+/// Lists that failures ask for are this far apart at least, and so many times as far as one
+/// takes, but not further than the interval.
+const GAP: Duration = Duration::from_millis(500);
+const SHARE: u32 = 4;
+
+/// A failed run that is not judged.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) failure: FailureRecord,
+    pub(crate) job: String,
+    /// From 0, if its id says so.
+    pub(crate) attempt: Option<u32>,
+    pub(crate) since: Instant,
+    /// When it is judged by what is known.
+    pub(crate) deadline: Instant,
+}
+
+/// What a batch of the inner source has beside its failures.
+struct Carried {
+    baseline: Vec<FailureKey>,
+    listed: Option<Vec<FailureKey>>,
+    cursor: Option<Value>,
+    ack: Ack,
+}
+
+/// An error as it stands in health until there is none.
+#[derive(Debug)]
+struct Trouble(ErrorKind, String);
+
+/// A running source.
+pub(crate) struct Watch {
+    pub(crate) config: Config,
+    api: Arc<Api>,
+    inner: Option<BoxStream<'static, Result<Batch>>>,
+    pub(crate) has_inner: bool,
+    pub(crate) jobs: HashMap<String, Entry>,
+    pub(crate) waiting: VecDeque<Waiting>,
+    judged: Judged,
+    pub(crate) outgoing: Outgoing,
+    carried: VecDeque<Carried>,
+    /// The inner source's cursor that is stored.
+    inner_cursor: Option<Value>,
+    /// When a list was read last, by the clock, in milliseconds.
+    pub(crate) listed: Option<i64>,
+    /// When the last list that was read was asked for.
+    pub(crate) list_begun: Option<Instant>,
+    /// Jobs of which Chronos counts failures that the cluster has not told.
+    pub(crate) owed: BTreeSet<String>,
+    reading: JoinSet<(Instant, Result<List>)>,
+    next_list: Instant,
+    /// When the last list was asked for, and how long it took.
+    last_asked: Option<Instant>,
+    cost: Duration,
+    /// The wait between lists that failures ask for.
+    gap: Duration,
+    /// There is something new to be kept.
+    pub(crate) is_changed: bool,
+    /// All is well, and the other side is to hear it.
+    is_well: bool,
+    inner_trouble: Option<Trouble>,
+    api_trouble: Option<Trouble>,
+    /// The trouble is to be told.
+    is_trouble_due: bool,
+    was_cut: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(source: ChronosSource, cursor: Option<Value>) -> Self {
+        let ChronosSource { config, api, inner } = source;
+        let now = Instant::now();
+        let cursor = cursor.map_or_else(Cursor::default, Cursor::read);
+        let has_inner = inner.is_some();
+        let mut watch = Self {
+            api,
+            inner: inner.map(|inner| inner.events(cursor.inner.clone())),
+            has_inner,
+            jobs: HashMap::new(),
+            waiting: VecDeque::new(),
+            judged: Judged::of_text(&cursor.judged),
+            outgoing: Outgoing::default(),
+            carried: VecDeque::new(),
+            inner_cursor: cursor.inner,
+            listed: cursor.listed,
+            list_begun: None,
+            owed: BTreeSet::new(),
+            reading: JoinSet::new(),
+            next_list: now,
+            last_asked: None,
+            cost: Duration::ZERO,
+            gap: GAP,
+            is_changed: false,
+            is_well: false,
+            inner_trouble: None,
+            api_trouble: None,
+            is_trouble_due: false,
+            was_cut: false,
+            config,
+        };
+        for entry in cursor.jobs {
+            watch.jobs.insert(entry.job.name.clone(), entry);
+        }
+        for failure in cursor.leaving {
+            watch.outgoing.push(failure);
+        }
+        for failure in cursor.waiting {
+            watch.wait_for(failure);
+        }
+        watch
+    }
+
+    /// What comes next.
+    pub(crate) async fn next(&mut self) -> Result<Batch> {
+        loop {
+            self.land();
+            if std::mem::take(&mut self.is_trouble_due)
+                && let Some(e) = self.trouble()
+            {
+                return Err(e);
+            }
+            self.judge();
+            if let Some(batch) = self.ready() {
+                // What is in trouble shows in health until it is not.
+                self.is_trouble_due = true;
+                return Ok(batch);
+            }
+            self.start_list();
+            let wake = self.wake();
+            let landed = self.outgoing.landed();
+            tokio::select! {
+                biased;
+                item = next_of(&mut self.inner) => self.heard(item),
+                Some(read) = self.reading.join_next() => self.read(read),
+                () = landed => {}
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn land(&mut self) {
+        let news = self.outgoing.land();
+        self.is_changed |= news.has_returned;
+        if news.inner.is_some() {
+            self.inner_cursor = news.inner;
+        }
+    }
+
+    fn trouble(&self) -> Option<Error> {
+        let all = [&self.inner_trouble, &self.api_trouble];
+        let all: Vec<&Trouble> = all.into_iter().flatten().collect();
+        let kind = all.first()?.0;
+        let text: Vec<&str> = all.iter().map(|t| t.1.as_str()).collect();
+        Some(Error::new(kind, text.join("; ")))
+    }
+
+    /// Takes in what the inner source says.
+    fn heard(&mut self, item: Option<Result<Batch>>) {
+        match item {
+            Some(Ok(batch)) => self.take(batch),
+            Some(Err(e)) => {
+                self.inner_trouble = Some(Trouble(e.kind(), e.report().to_string()));
+                self.is_trouble_due = true;
+            }
+            None => {
+                self.inner = None;
+                let text = "the source of failed tasks has ended";
+                self.inner_trouble = Some(Trouble(ErrorKind::Internal, text.to_owned()));
+                self.is_trouble_due = true;
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        self.inner_trouble = None;
+        let Batch {
+            failures,
+            baseline,
+            listed,
+            cursor,
+            ack,
+            ..
+        } = batch;
+        for key in &baseline {
+            self.is_changed |= self.judged.note(key);
+        }
+        if let Some(listed) = &listed {
+            self.judged.retain(listed);
+        }
+        for failure in failures {
+            if self.config.frameworks.job_of(&failure).is_some() && self.judged.note(&failure.key) {
+                self.is_changed = true;
+                self.wait_for(failure);
+            }
+        }
+        self.carried.push_back(Carried {
+            baseline,
+            listed,
+            cursor,
+            ack,
+        });
+    }
+
+    fn wait_for(&mut self, failure: FailureRecord) {
+        let Some((job, attempt)) = self.config.frameworks.job_of(&failure) else {
+            return;
+        };
+        let now = Instant::now();
+        self.waiting.push_back(Waiting {
+            failure,
+            job,
+            attempt,
+            since: now,
+            deadline: now + self.config.settle,
+        });
+        if let Some(longest) = self.waiting.len().checked_sub(MOST_WAITING + 1) {
+            // Rather now by what is known than never.
+            self.waiting[longest].deadline = now;
+        }
+        self.gap = GAP;
+        self.ask();
+    }
+
+    /// A list is wanted soon.
+    fn ask(&mut self) {
+        let gap = self.gap.max(self.cost.saturating_mul(SHARE));
+        let gap = gap.min(self.config.interval);
+        let now = Instant::now();
+        let at = self.last_asked.map_or(now, |last| now.max(last + gap));
+        self.next_list = self.next_list.min(at);
+    }
+
+    fn start_list(&mut self) {
+        let now = Instant::now();
+        if !self.reading.is_empty() || now < self.next_list {
+            return;
+        }
+        self.last_asked = Some(now);
+        self.next_list = now + self.config.interval;
+        let api = Arc::clone(&self.api);
+        self.reading.spawn(async move { (now, api.jobs().await) });
+    }
+
+    fn read(&mut self, read: Result<(Instant, Result<List>), JoinError>) {
+        let (begun, list) = read.unwrap_or_else(|e| {
+            let e = Error::internal(format!("reading the list of jobs ended unexpectedly: {e}"));
+            (Instant::now(), Err(e))
+        });
+        self.cost = begun.elapsed();
+        match list {
+            Ok(list) => {
+                if self.api_trouble.take().is_some() {
+                    tracing::info!(source = %self.config.name, "Chronos answers again");
+                    self.is_well = self.inner_trouble.is_none();
+                }
+                self.is_well |= !self.has_inner;
+                if list.skipped > 0 {
+                    tracing::warn!(
+                        source = %self.config.name,
+                        entries = list.skipped,
+                        "entries of the list of jobs cannot be read; they are left out"
+                    );
+                }
+                self.list_begun = Some(begun);
+                self.learn(list);
+            }
+            Err(e) => {
+                self.api_trouble = Some(Trouble(e.kind(), e.report().to_string()));
+                self.is_trouble_due = true;
+            }
+        }
+        self.judge();
+        if !self.waiting.is_empty() {
+            self.gap = (self.gap * 2).min(self.config.interval);
+            self.ask();
+        }
+    }
+
+    /// When there is something to do if nothing happens.
+    fn wake(&self) -> Instant {
+        let mut wake = Instant::now() + Duration::from_secs(3600);
+        if self.reading.is_empty() {
+            wake = wake.min(self.next_list);
+        }
+        let owed = self.owed.iter().filter_map(|name| self.jobs.get(name));
+        let owed = owed.filter_map(|e| Some(e.owed_since? + self.config.settle));
+        let waiting = self.waiting.iter().map(|w| w.deadline);
+        let leaving = self.outgoing.next_time();
+        owed.chain(waiting).chain(leaving).fold(wake, Instant::min)
+    }
+
+    /// The next batch, if there is something to hand over.
+    fn ready(&mut self) -> Option<Batch> {
+        let failures = self.outgoing.take();
+        let carried = self.carried.pop_front();
+        let is_well = std::mem::take(&mut self.is_well);
+        if failures.is_empty() && carried.is_none() && !self.is_changed && !is_well {
+            return None;
+        }
+        let carried = carried.unwrap_or_else(|| Carried {
+            baseline: Vec::new(),
+            listed: None,
+            cursor: None,
+            ack: Ack::default(),
+        });
+        let is_noted = std::mem::take(&mut self.is_changed)
+            || !failures.is_empty()
+            || carried.cursor.is_some();
+        let cursor = is_noted
+            .then(|| self.cursor(carried.cursor.as_ref()))
+            .flatten();
+        let mut batch = Batch::new(failures.clone()).with_baseline(carried.baseline);
+        if let Some(listed) = carried.listed {
+            batch = batch.with_listed(listed);
+        }
+        if let Some(cursor) = cursor {
+            batch = batch.with_cursor(cursor);
+        }
+        let stored = self.outgoing.depart(failures, carried.cursor, carried.ack);
+        Some(batch.with_ack(stored))
+    }
+
+    /// The cursor that goes with a batch: what is taken out of `outgoing` for it is not in it.
+    fn cursor(&mut self, inner: Option<&Value>) -> Option<Value> {
+        let (jobs, left_out) = cursor::jobs_to_keep(self.jobs.values());
+        if left_out > 0 && !std::mem::replace(&mut self.was_cut, true) {
+            tracing::warn!(
+                source = %self.config.name,
+                jobs = left_out,
+                "too much to be kept of all jobs; after a restart the rest of them is learned anew"
+            );
+        }
+        Cursor {
+            inner: inner.or(self.inner_cursor.as_ref()).cloned(),
+            listed: self.listed,
+            jobs,
+            judged: self.judged.text(),
+            waiting: self
+                .waiting
+                .iter()
+                .map(|w| cursor::to_keep(&w.failure))
+                .collect(),
+            leaving: self.outgoing.all().map(cursor::to_keep).collect(),
+            ..Cursor::default()
+        }
+        .value()
+    }
+}
+
+/// The next item of the inner source; never, if there is none.
+async fn next_of(inner: &mut Option<BoxStream<'static, Result<Batch>>>) -> Option<Result<Batch>> {
+    match inner {
+        Some(inner) => inner.next().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,217 @@
+//! A watched fake Chronos, with a fake cluster beside it.
+
+#![expect(dead_code, reason = "each test program uses a part of it")]
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::StreamExt as _;
+use notifier_core::{FailureKey, FailureRecord, Source};
+use notifier_testkit::{chronos::FakeChronos, conformance, mesos::FakeCluster};
+use source_chronos::{ChronosBuilder, ChronosSource};
+use source_mesos::MesosSource;
+use tokio::task::JoinHandle;
+
+/// Longer than any test takes: who waits for so long waits for something else.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+/// So short that nothing comes before it by chance.
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
+
+/// A source of the API alone that looks often.
+pub(crate) fn alone(chronos: &FakeChronos) -> ChronosBuilder {
+    ChronosSource::builder([chronos.url()])
+        .interval(Duration::from_millis(30))
+        .timeout(Duration::from_secs(30))
+        .settle(LONG)
+}
+
+/// A source of the API and a cluster.
+pub(crate) fn both(chronos: &FakeChronos, cluster: &FakeCluster) -> ChronosBuilder {
+    alone(chronos).inner(mesos(cluster))
+}
+
+pub(crate) fn mesos(cluster: &FakeCluster) -> Box<dyn Source> {
+    let (source, _) = MesosSource::builder([cluster.masters_flag()])
+        .interval(Duration::from_millis(30))
+        .sweep(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    Box::new(source)
+}
+
+/// What outlives a restart: the keys that were stored, and the cursor.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) keys: HashSet<FailureKey>,
+    pub(crate) cursor: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    store: Store,
+    failures: Vec<FailureRecord>,
+    errors: Vec<String>,
+    batches: usize,
+    /// The last item was an error.
+    is_ill: bool,
+    /// So many batches are refused.
+    refused: usize,
+}
+
+/// Takes in everything that a source hands over, as the engine does.
+pub(crate) struct Audience {
+    told: Arc<Mutex<Told>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Audience {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Audience {
+    pub(crate) fn of(builder: ChronosBuilder) -> Self {
+        Self::resuming(builder, Store::default())
+    }
+
+    /// One that goes on where another one ended.
+    pub(crate) fn resuming(builder: ChronosBuilder, store: Store) -> Self {
+        Self::with(builder, store, 0)
+    }
+
+    /// One whose store refuses so many batches with failures in them.
+    pub(crate) fn refusing(builder: ChronosBuilder, refused: usize) -> Self {
+        Self::with(builder, Store::default(), refused)
+    }
+
+    fn with(builder: ChronosBuilder, store: Store, refused: usize) -> Self {
+        let source = builder.build().unwrap();
+        let mut events = Box::new(source).events(store.cursor.clone());
+        let told = Arc::new(Mutex::new(Told {
+            store,
+            refused,
+            ..Told::default()
+        }));
+        let ear = Arc::clone(&told);
+        let task = tokio::spawn(async move {
+            while let Some(item) = events.next().await {
+                let mut told = ear.lock().unwrap();
+                told.is_ill = item.is_err();
+                let batch = match item {
+                    Ok(batch) => batch,
+                    Err(e) => {
+                        told.errors.push(e.report().to_string());
+                        continue;
+                    }
+                };
+                if told.refused > 0 && !batch.failures.is_empty() {
+                    told.refused -= 1;
+                    continue;
+                }
+                told.batches += 1;
+                told.store.keys.extend(batch.baseline);
+                for failure in batch.failures {
+                    conformance::failure(&failure).assert();
+                    if told.store.keys.insert(failure.key.clone()) {
+                        told.failures.push(failure);
+                    }
+                }
+                if batch.cursor.is_some() {
+                    told.store.cursor = batch.cursor;
+                }
+                batch.ack.done();
+            }
+        });
+        Self { told, task }
+    }
+
+    /// Ends as by a kill: what is stored stays.
+    pub(crate) fn stop(self) -> Store {
+        self.task.abort();
+        self.told.lock().unwrap().store.clone()
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        self.told.lock().unwrap().store.clone()
+    }
+
+    pub(crate) fn failures(&self) -> Vec<FailureRecord> {
+        self.told.lock().unwrap().failures.clone()
+    }
+
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.told.lock().unwrap().errors.clone()
+    }
+
+    pub(crate) fn is_ill(&self) -> bool {
+        self.told.lock().unwrap().is_ill
+    }
+
+    pub(crate) fn batches(&self) -> usize {
+        self.told.lock().unwrap().batches
+    }
+
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let end = tokio::time::Instant::now() + Duration::from_secs(60);
+        while !is_so(self) {
+            assert!(
+                tokio::time::Instant::now() < end,
+                "not {what}; told: {:?}; errors: {:?}",
+                briefs(&self.failures()),
+                self.errors()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// A list was read, and what it says is stored.
+    pub(crate) async fn has_list(&self) {
+        self.until("reading a list", |a| {
+            let cursor = a.store().cursor;
+            cursor.is_some_and(|c| c.get("listed").is_some())
+        })
+        .await;
+    }
+
+    /// A list was read, and events of the cluster come.
+    pub(crate) async fn is_ready(&self, cluster: &FakeCluster) {
+        self.has_list().await;
+        self.until("streaming", |a| {
+            let cursor = a.store().cursor;
+            cursor.is_some_and(|c| c.get("inner").is_some()) && cluster.streams().open == 1
+        })
+        .await;
+    }
+
+    /// So many failures have been told in all.
+    pub(crate) async fn count(&self, n: usize) -> Vec<FailureRecord> {
+        self.until(&format!("{n} failures"), |a| a.failures().len() >= n)
+            .await;
+        let failures = self.failures();
+        assert_eq!(failures.len(), n, "{:?}", briefs(&failures));
+        failures
+    }
+
+    /// Several more lists are read and taken in.
+    pub(crate) async fn looks_again(&self, chronos: &FakeChronos) {
+        let goal = chronos.lists() + 5;
+        self.until("looking again", |_| chronos.lists() >= goal).await;
+    }
+}
+
+/// Job, case and attempt of each.
+pub(crate) fn briefs(failures: &[FailureRecord]) -> Vec<String> {
+    failures.iter().map(brief).collect()
+}
+
+pub(crate) fn brief(f: &FailureRecord) -> String {
+    let case = f.details.get("case").map_or("", String::as_str);
+    match f.attempt {
+        Some(n) => format!("{} {case} {n}", f.name),
+        None => format!("{} {case}", f.name),
+    }
+}
