@@ -136,7 +136,8 @@ impl Watch {
     }
 
     fn judge_runs_of(&mut self, name: &str, mut runs: Vec<Waiting>) {
-        runs.sort_by_key(|w| (w.failure.finished, w.attempt));
+        // Of those of one second, the one that was launched earlier.
+        runs.sort_by_key(|w| (w.failure.finished, w.due));
         let mut entry = match (self.jobs.remove(name), runs.first()) {
             (Some(entry), _) => entry,
             (None, Some(first)) => Entry::unlisted(name, first.failure.finished),

@@ -55,16 +55,15 @@ impl Frameworks {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 
-    /// The job of a failed task and which attempt it was, from 0, if its id says so; nothing
-    /// if it is not a task of Chronos.
-    pub(crate) fn job_of(&self, failure: &FailureRecord) -> Option<(String, Option<u32>)> {
+    /// The job of a failed task, if it is a task of Chronos.
+    pub(crate) fn job_of(&self, failure: &FailureRecord) -> Option<String> {
         let is_ours = self.is_ours(&failure.framework);
         if let Some(id) = TaskId::parse(&failure.id) {
             let counts = is_ours || self.0.is_none();
-            return counts.then(|| (id.job.to_owned(), Some(id.attempt)));
+            return counts.then(|| id.job.to_owned());
         }
         let name = failure.name.strip_prefix(TASK_NAME)?;
-        (is_ours && !name.is_empty()).then(|| (name.to_owned(), None))
+        (is_ours && !name.is_empty()).then(|| name.to_owned())
     }
 }
 
@@ -122,13 +121,10 @@ mod tests {
     fn whose_tasks_are_ours() {
         let any = Frameworks::new(None);
         let named = Frameworks::new(Some("chronos-dev".to_owned()));
-        let a = Some(("a".to_owned(), Some(2)));
+        let a = Some("a".to_owned());
         let id = "ct:1:2:a:";
         assert_eq!(any.job_of(&of(id, "x", "anything")), a);
-        assert_eq!(
-            any.job_of(&of("x", "ChronosTask:a", "chronos-2.3.1")),
-            Some(("a".to_owned(), None))
-        );
+        assert_eq!(any.job_of(&of("x", "ChronosTask:a", "chronos-2.3.1")), a);
         assert_eq!(any.job_of(&of("x", "ChronosTask:a", "chronosaurus")), None);
         assert_eq!(any.job_of(&of("x", "ChronosTask:", "chronos")), None);
         assert_eq!(any.job_of(&of("web.1", "web", "marathon")), None);

@@ -4,6 +4,7 @@
 /// since 1970, which attempt it is, from 0, and the job. Releases before 2.2 had no fourth part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskId<'a> {
+    pub(crate) due: i64,
     pub(crate) attempt: u32,
     pub(crate) job: &'a str,
     pub(crate) arguments: &'a str,
@@ -24,6 +25,7 @@ impl<'a> TaskId<'a> {
             return None;
         }
         Some(Self {
+            due: due.parse().ok()?,
             attempt: attempt.parse().ok()?,
             job,
             arguments: rest.strip_prefix(':').unwrap_or(rest),
@@ -44,19 +46,21 @@ mod tests {
 
     #[test]
     fn ids_of_all_releases() {
-        for (id, attempt, job, arguments) in [
+        for (id, due, attempt, job, arguments) in [
             (
                 "ct:1767323040000:0:nightly-report:",
+                1_767_323_040_000,
                 0,
                 "nightly-report",
                 "",
             ),
-            ("ct:1:12:a.b_c:--day 3", 12, "a.b_c", "--day 3"),
-            ("ct:1:0:old", 0, "old", ""),
-            ("ct:1:0:with blank #2:x:y", 0, "with blank #2", "x:y"),
-            ("ct:1:0:name?odd", 0, "name", "?odd"),
+            ("ct:1:12:a.b_c:--day 3", 1, 12, "a.b_c", "--day 3"),
+            ("ct:1:0:old", 1, 0, "old", ""),
+            ("ct:1:0:with blank #2:x:y", 1, 0, "with blank #2", "x:y"),
+            ("ct:1:0:name?odd", 1, 0, "name", "?odd"),
         ] {
             let parsed = TaskId {
+                due,
                 attempt,
                 job,
                 arguments,
@@ -81,6 +85,7 @@ mod tests {
             "ct::0:a:",
             "xct:1:0:a:",
             "ct:1:4294967296:a:",
+            "ct:9223372036854775808:0:a:",
             "web.1",
             "CT:1:0:a:",
         ] {
@@ -91,13 +96,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_put_together_comes_apart(
-            due in 0u64..,
+            due in 0i64..,
             attempt in 0u32..,
             job in "[A-Za-z0-9_. #-]{1,40}",
             arguments in "[^;]{0,40}",
         ) {
             let id = format!("ct:{due}:{attempt}:{job}:{arguments}");
-            let parsed = TaskId { attempt, job: &job, arguments: &arguments };
+            let parsed = TaskId { due, attempt, job: &job, arguments: &arguments };
             prop_assert_eq!(TaskId::parse(&id), Some(parsed));
         }
 

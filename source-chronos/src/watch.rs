@@ -23,6 +23,7 @@ use crate::{
     entry::Entry,
     outgoing::Outgoing,
     source::Config,
+    task_id::TaskId,
     told::Judged,
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Waiting {
     pub(crate) job: String,
     /// From 0, if its id says so.
     pub(crate) attempt: Option<u32>,
+    /// When the run was due, in milliseconds, if its id says so.
+    pub(crate) due: Option<i64>,
     pub(crate) since: Instant,
     /// When it is judged by what is known.
     pub(crate) deadline: Instant,
@@ -230,14 +233,17 @@ impl Watch {
     }
 
     fn wait_for(&mut self, failure: FailureRecord) {
-        let Some((job, attempt)) = self.config.frameworks.job_of(&failure) else {
+        let Some(job) = self.config.frameworks.job_of(&failure) else {
             return;
         };
+        let id = TaskId::parse(&failure.id);
+        let (attempt, due) = (id.as_ref().map(|id| id.attempt), id.map(|id| id.due));
         let now = Instant::now();
         self.waiting.push_back(Waiting {
             failure,
             job,
             attempt,
+            due,
             since: now,
             deadline: now + self.config.settle,
         });

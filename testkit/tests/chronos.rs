@@ -41,14 +41,23 @@ async fn retries_come_first_and_then_none_until_a_success() {
     assert_eq!(second.fail(Death::lost()), Verdict::Failed);
     // Failed for good: no retries any more.
     chronos.set_now(Some(at(1)));
-    assert_eq!(chronos.run_alone("a").fail(Death::failed()), Verdict::Failed);
+    assert_eq!(
+        chronos.run_alone("a").fail(Death::failed()),
+        Verdict::Failed
+    );
     let c = chronos.counters("a").unwrap();
-    assert_eq!((c.errors, c.errors_since_success, c.disabled), (2, 2, false));
+    assert_eq!(
+        (c.errors, c.errors_since_success, c.disabled),
+        (2, 2, false)
+    );
     assert_eq!(c.last_error, Some(at(1)));
     // Until it succeeds.
     chronos.set_now(Some(at(2)));
     assert_eq!(chronos.run_alone("a").succeed(), Verdict::Succeeded);
-    assert_eq!(chronos.run_alone("a").fail(Death::failed()), Verdict::Retried);
+    assert_eq!(
+        chronos.run_alone("a").fail(Death::failed()),
+        Verdict::Retried
+    );
     let c = chronos.counters("a").unwrap();
     assert_eq!((c.errors, c.errors_since_success, c.successes), (2, 0, 1));
     for death in [Death::killed(), Death::error(), Death::gone()] {
@@ -61,8 +70,14 @@ async fn jobs_are_disabled_for_failures_and_at_the_end_of_their_schedule() {
     let chronos = FakeChronos::start().await.unwrap();
     chronos.disable_after_failures(2);
     chronos.job(JobSpec::new("a").retries(0));
-    assert_eq!(chronos.run_alone("a").fail(Death::failed()), Verdict::Failed);
-    assert_eq!(chronos.run_alone("a").fail(Death::failed()), Verdict::Disabled);
+    assert_eq!(
+        chronos.run_alone("a").fail(Death::failed()),
+        Verdict::Failed
+    );
+    assert_eq!(
+        chronos.run_alone("a").fail(Death::failed()),
+        Verdict::Disabled
+    );
     chronos.job(JobSpec::new("b").schedule("R2/2026-01-01T00:00:00.000Z/PT1H"));
     assert_eq!(chronos.run_alone("b").succeed(), Verdict::Succeeded);
     assert_eq!(chronos.run_alone("b").succeed(), Verdict::Exhausted);
@@ -92,7 +107,14 @@ async fn runs_are_tasks_of_a_cluster() {
     assert!(run.id().ends_with(":0:a:--day 3"), "{}", run.id());
     assert_eq!(run.task().unwrap().id(), run.id());
     let state = format!("{}/master/state", cluster.leader_url().unwrap());
-    let text = client().get(state).send().await.unwrap().text().await.unwrap();
+    let text = client()
+        .get(state)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(text.contains("ChronosTask:a"), "{text}");
     run.fail(Death::failed());
     assert_eq!(cluster.framework("chronos").count(TaskState::Failed), 1);
@@ -118,12 +140,21 @@ async fn jobs_have_the_fields_of_their_release() {
     chronos.run_alone("b").fail(Death::failed());
     let all = jobs(&chronos).await;
     let (a, b) = (&all[0], &all[1]);
-    assert_eq!((&a["owner"], &a["ownerName"]), (&json!("x@h,y@h"), &json!("X")));
-    assert_eq!(a["environmentVariables"], json!([{"name": "K", "value": "v"}]));
+    assert_eq!(
+        (&a["owner"], &a["ownerName"]),
+        (&json!("x@h,y@h"), &json!("X"))
+    );
+    assert_eq!(
+        a["environmentVariables"],
+        json!([{"name": "K", "value": "v"}])
+    );
     assert_eq!((&a["lastError"], &a["cpus"]), (&json!(""), &json!("odd")));
     assert!(a.get("command").is_none() && a.get("parents").is_none());
     assert_eq!(b["lastError"], "2026-01-02T03:04:00.078Z");
-    assert_eq!((&b["errorCount"], &b["parents"]), (&json!(1), &json!(["a"])));
+    assert_eq!(
+        (&b["errorCount"], &b["parents"]),
+        (&json!(1), &json!(["a"]))
+    );
     assert!(b.get("schedule").is_none() && b.get("fetch").is_some());
     chronos.new_api(false);
     assert_eq!(get(&chronos, "/v1/scheduler/jobs").await.0, 404);
@@ -147,7 +178,10 @@ async fn the_other_paths() {
     assert_eq!(summary["jobs"][0]["state"], "success");
     assert_eq!(summary["jobs"][1]["state"], "fresh");
     let (_, csv) = get(&chronos, "/v1/scheduler/graph/csv").await;
-    assert_eq!(csv, "node,a b,success,idle\nnode,c,fresh,idle\nlink,a b,c\n");
+    assert_eq!(
+        csv,
+        "node,a b,success,idle\nnode,c,fresh,idle\nlink,a b,c\n"
+    );
     let (_, found) = get(&chronos, "/v1/scheduler/jobs/search?name=A&limit=1").await;
     assert_eq!(serde_json::from_str::<Vec<Value>>(&found).unwrap().len(), 1);
     let (_, stat) = get(&chronos, "/v1/scheduler/job/stat/c").await;
@@ -155,7 +189,10 @@ async fn the_other_paths() {
     for path in ["/leader", "/v1/scheduler/leader"] {
         let leader = chronos.server().addr().to_string();
         let (_, text) = get(&chronos, path).await;
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["leader"], leader);
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).unwrap()["leader"],
+            leader
+        );
     }
     chronos.leader(None);
     assert_eq!(get(&chronos, "/leader").await.0, 404);

@@ -6,9 +6,7 @@ use clap::ArgMatches;
 use notifier_runtime::{
     Cli, Env, Exit, Fatal, Feed, Masker, Parsed, Problems, WatcherSettings, complain, registry,
 };
-use notifiers::{
-    DEFAULT_INSTANCE, Markup, MessageTemplates, OptionKind, OptionSpec, chronos,
-};
+use notifiers::{DEFAULT_INSTANCE, Markup, MessageTemplates, OptionKind, OptionSpec, chronos};
 use serde_json::json;
 
 use crate::{NAME, print};
@@ -67,9 +65,8 @@ fn backends(parsed: &Parsed, asked: Option<&WatcherSettings>, problems: &mut Pro
         let settings = parsed.backend(factory.options());
         let options = factory.options().options;
         let default = settings.instance(DEFAULT_INSTANCE);
-        let names_a_file = |o: &&OptionSpec| {
-            o.kind == OptionKind::Path && default.get(o.key).is_some()
-        };
+        let names_a_file =
+            |o: &&OptionSpec| o.kind == OptionKind::Path && default.get(o.key).is_some();
         if is_asked(factory.options().name) && options.iter().find(names_a_file).is_none() {
             problems.take(factory.build(&settings));
             continue;

@@ -207,6 +207,18 @@ notifierctl silence add 'name=nightly-report' --for 2h
 }
 
 #[test]
+fn the_command_that_silences_it_holds_no_other() {
+    let mut failure = nightly();
+    failure.name = "a'; reboot; echo '$(b)\n`c`\\".to_owned();
+    let (_, text) = mail(failure, &[]);
+    let command = text.lines().last().unwrap();
+    assert_eq!(
+        command,
+        r"notifierctl silence add 'name=a'\''; reboot; echo '\''$(b) `c`\' --for 2h"
+    );
+}
+
+#[test]
 fn the_whole_message_is_this() {
     let mut failure = case("failed", true, false).with_detail("owner_name", "Ann Ö");
     failure.source = "chronos".to_owned();

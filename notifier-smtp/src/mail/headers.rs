@@ -158,13 +158,13 @@ mod tests {
     fn plain_text_stays_as_it_is() {
         assert_eq!(text("a b"), "Subject: a b\r\n");
         assert_eq!(text(" [Chronos] a"), "Subject:  [Chronos] a\r\n");
-        let long = vec!["1234567"; 12].join(" ");
+        let long = ["1234567"; 12].join(" ");
         assert_eq!(
             text(&long),
             format!(
                 "Subject: {}\r\n {}\r\n",
-                vec!["1234567"; 8].join(" "),
-                vec!["1234567"; 4].join(" ")
+                ["1234567"; 8].join(" "),
+                ["1234567"; 4].join(" ")
             )
         );
     }

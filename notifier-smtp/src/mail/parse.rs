@@ -129,6 +129,25 @@ fn broken_mails_are_seen() {
 }
 
 #[test]
+fn an_address_in_utf8_reads_back() {
+    let case = Case {
+        subject: "Grüße".to_owned(),
+        body: "x\n".to_owned(),
+        html: false,
+        to: vec![("Jürgen".to_owned(), "jürgen@b.example".to_owned())],
+        cc: Vec::new(),
+        extra: "y".to_owned(),
+        log: None,
+    };
+    let mail = case.mail();
+    assert!(mail.needs_utf8);
+    assert!(wire::fault(&mail.data, false).is_some());
+    let parsed = parse(&mail);
+    let to: Vec<_> = parsed.to().unwrap().iter().map(person).collect();
+    assert_eq!(to, case.to);
+}
+
+#[test]
 fn what_was_sent_first_and_again_is_the_same() {
     let case = Case {
         subject: "x".to_owned(),

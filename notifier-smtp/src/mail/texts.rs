@@ -17,6 +17,9 @@ pub const DEFAULT_SUBJECT: &str = r#"[{{ .failure.State }}] {{ .failure.Name }}{
 
 /// The default text: what, where, when, how long, why, the last lines of the log, where the logs
 /// are, and how to silence it. What is not known has no line.
+///
+/// It takes from `.failure.Details` what a source that knows attempts gives: `case`, `attempts`,
+/// `will_retry`, `failures`, `cluster` and `schedule`.
 pub const DEFAULT_FORMAT: &str = r#"{{ $f := .failure }}{{ $d := $f.Details }}{{ $case := index $d "case" -}}
 {{ $f.Name }} {{ if eq $case "disabled" }}is disabled{{ else if eq $case "exhausted" }}has run for the last time: its schedule is used up{{ else if eq $case "deleted" }}was deleted{{ else }}failed{{ end }}
 {{- with $f.Message }}: {{ . }}{{ end }}
@@ -67,7 +70,8 @@ notifierctl silence add 'name={{ reReplaceAll "[\\s[:cntrl:]]" " " $f.Name | reR
 /// blank, as theirs does; mail software drops that on the way.
 ///
 /// The case is `.failure.Details.case`: `failed`, `disabled`, `exhausted`, `deleted`; `attempt`, a
-/// failed run that Chronos repeats and tells nobody of, has words of its own.
+/// failed run that Chronos repeats and tells nobody of, has words of its own. The cluster's name
+/// is `.failure.Details.cluster`.
 pub const CHRONOS_SUBJECT: &str = r#"{{ $case := index .failure.Details "case" -}}
 {{ with index .failure.Details "cluster" }}[{{ . }}]{{ end }} [Chronos] {{ if eq $case "deleted" }}Your job '{{ .failure.Name }}' was deleted!
 {{- else }}job '{{ .failure.Name }}' {{ if or (eq $case "disabled") (eq $case "exhausted") }}disabled{{ else if eq $case "attempt" }}failed, to be retried{{ else }}failed!{{ end }}{{ end }}"#;
@@ -75,6 +79,10 @@ pub const CHRONOS_SUBJECT: &str = r#"{{ $case := index .failure.Details "case" -
 /// The text of Chronos' own mails, line feed at the beginning included; that of a deleted job is
 /// empty. `attempt` has the form of `failed` with a first line that says so. A failure that is
 /// none of Chronos' reads like `failed`, with what is known.
+///
+/// Beside `case` it takes from `.failure.Details`: `retries`, how many the job is allowed;
+/// `attempts`, one more; `failures` in a row; `at`, the time as Chronos wrote it, else that of the
+/// failure's end in UTC.
 pub const CHRONOS_FORMAT: &str = r#"{{ $f := .failure }}{{ $d := $f.Details }}{{ $case := index $d "case" -}}
 {{ $at := or (index $d "at") ($f.Finished.UTC.Format "2006-01-02T15:04:05.000Z") -}}
 {{ if eq $case "deleted" }}{{ else if eq $case "exhausted" -}}

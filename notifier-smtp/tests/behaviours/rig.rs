@@ -14,7 +14,7 @@ use crate::outcome::{Outcome, Want, dialogue, shorten};
 use crate::row::{Again, Between, PASSWORD, Row};
 
 /// What no test reaches unless something hangs; several times as long where a mail is large.
-const HANGS: Duration = Duration::from_secs(60);
+const HANGS: Duration = Duration::from_secs(120);
 
 /// The delivery that is judged.
 const ID: &str = "0123456789abcdef0123456789abcdef";

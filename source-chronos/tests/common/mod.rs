@@ -199,7 +199,8 @@ impl Audience {
     /// Several more lists are read and taken in.
     pub(crate) async fn looks_again(&self, chronos: &FakeChronos) {
         let goal = chronos.lists() + 5;
-        self.until("looking again", |_| chronos.lists() >= goal).await;
+        self.until("looking again", |_| chronos.lists() >= goal)
+            .await;
     }
 }
 

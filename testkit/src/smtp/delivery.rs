@@ -1,7 +1,8 @@
 //! A mail from MAIL to the answer to its dot.
 
+use super::action::{Action, Verb};
 use super::mail::ReceivedMail;
-use super::script::{Action, Script, Verb};
+use super::script::Script;
 use super::session::{Sent, Session};
 use super::transaction::{Transaction, path, refusal, too_large};
 use super::wire::End;

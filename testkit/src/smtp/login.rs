@@ -1,5 +1,6 @@
+use super::action::Verb;
 use super::auth;
-use super::script::{Script, Verb};
+use super::script::Script;
 use super::session::Session;
 use super::wire::End;
 

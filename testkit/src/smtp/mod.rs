@@ -24,6 +24,7 @@
 //! Commands, replies and limits as of RFC 5321, 1870 (SIZE), 2920 (PIPELINING), 3207 (STARTTLS),
 //! 4954 (AUTH), 6152 (8BITMIME) and 6531 (SMTPUTF8); texts as Postfix has them.
 
+mod action;
 mod auth;
 mod certificates;
 mod delivery;
@@ -35,7 +36,8 @@ mod session;
 mod transaction;
 mod wire;
 
+pub use action::{Action, Verb};
 pub use certificates::{Certificates, Identity};
 pub use mail::ReceivedMail;
-pub use script::{Action, Script, Verb};
+pub use script::Script;
 pub use server::{FakeSmtp, State};

@@ -9,8 +9,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::{AbortHandle, JoinHandle};
 
+use super::action::{Action, Verb};
 use super::mail::ReceivedMail;
-use super::script::{Action, Script, Verb};
+use super::script::Script;
 use super::session::Session;
 use crate::http::{lock, until};
 

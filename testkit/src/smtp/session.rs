@@ -3,7 +3,8 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
-use super::script::{Action, Script, Verb};
+use super::action::{Action, Verb};
+use super::script::Script;
 use super::server::Shared;
 use super::transaction::Transaction;
 use super::wire::{End, Wire};
