@@ -13,6 +13,8 @@ const MOST_LOCAL: usize = 64;
 /// The most octets of `local@domain`: a path of 256 (RFC 5321 §4.5.3.1.3) less `<` and `>`.
 const MOST_WHOLE: usize = 254;
 
+const TOO_LONG: &str = "it is longer than 254 octets";
+
 /// The most octets of a label (RFC 1035 §2.3.4).
 const MOST_LABEL: usize = 63;
 
@@ -58,13 +60,17 @@ impl Address {
             None => (String::new(), text),
         };
         let (local, domain) = bare.rsplit_once('@').ok_or("there is no @ in it")?;
+        // Before anything dear is done with it; a character is of four octets at most.
+        if bare.len() > 4 * MOST_WHOLE {
+            return Err(TOO_LONG);
+        }
         let address = Self {
             name,
             local: local_part(local)?,
             domain: domain_part(domain)?,
         };
         if address.local.len() + 1 + address.domain.len() > MOST_WHOLE {
-            return Err("it is longer than 254 octets");
+            return Err(TOO_LONG);
         }
         Ok(address)
     }
@@ -74,10 +80,18 @@ impl Address {
     pub(crate) fn split(list: &str) -> Vec<&str> {
         let mut parts = Vec::new();
         let (mut start, mut at) = (0, 0);
+        // Where one is not closed, none behind it is looked for: a list takes the time of its length.
+        let (mut quotes, mut brackets) = (true, true);
         while let Some(c) = list[at..].chars().next() {
             match c {
-                '"' => at += closing_quote(&list[at..]).unwrap_or_default(),
-                '<' => at += outside_quotes(&list[at..], b'>').unwrap_or_default(),
+                '"' if quotes => match closing_quote(&list[at..]) {
+                    Some(end) => at += end,
+                    None => quotes = false,
+                },
+                '<' if brackets => match outside_quotes(&list[at..], b'>') {
+                    Some(end) => at += end,
+                    None => brackets = false,
+                },
                 ',' => {
                     parts.push(&list[start..at]);
                     start = at + 1;
@@ -325,6 +339,7 @@ mod tests {
         let long = format!("{}@b", "a".repeat(65));
         let wide = format!("a@{}", ["a".repeat(60).as_str(); 5].join("."));
         let label = format!("a@{}.example", "a".repeat(64));
+        let huge = format!("a@{}", "ü".repeat(1_000_000));
         for (text, why) in [
             ("", "it is empty"),
             ("alice", "there is no @"),
@@ -356,6 +371,7 @@ mod tests {
             (&long, "64 octets"),
             (&wide, "254 octets"),
             (&label, "letters"),
+            (&huge, "254 octets"),
         ] {
             let e = Address::read(text).unwrap_err().to_string();
             assert!(
@@ -378,5 +394,21 @@ mod tests {
         assert_eq!(split("<a@b, c@d"), ["<a@b", "c@d"]);
         assert_eq!(split("ü, \"ü, ü\"@é"), ["ü", "\"ü, ü\"@é"]);
         assert!(split(" , ").is_empty());
+    }
+
+    #[test]
+    fn what_is_never_closed_takes_no_longer() {
+        for (unit, parts) in [
+            ("<", 1),
+            ("\\\"", 1),
+            ("\\\"<", 1),
+            ("\",", 1),
+            ("<,", 100_001),
+        ] {
+            let list = format!("{}\"{}", unit, unit.repeat(100_001));
+            let found = Address::split(&list);
+            assert!(found.len() >= parts, "{unit}: {}", found.len());
+            assert!(found.iter().all(|part| Address::read(part).is_err()));
+        }
     }
 }

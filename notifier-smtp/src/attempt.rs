@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use notifier_core::{Delivered, Error, ErrorKind, Receipt, Report, ReportOptions, Result, Scope};
+use notifier_core::{
+    Delivered, Delivery, Error, ErrorKind, Receipt, Report, ReportOptions, Result, Scope,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -36,7 +38,7 @@ pub(crate) struct Attempt<'a> {
 /// Those who are to get it, with what is known of each.
 type Targets = Vec<(Address, Option<Verdict>)>;
 
-/// The first of these that nothing is known of.
+/// Those of whom nothing is known yet.
 fn open(targets: &Targets) -> Vec<usize> {
     let is_open = |(n, (_, v)): (usize, &(Address, Option<Verdict>))| v.is_none().then_some(n);
     targets.iter().enumerate().filter_map(is_open).collect()
@@ -107,7 +109,7 @@ impl<'a> Attempt<'a> {
     }
 
     async fn fallback(&mut self, refused: &Targets) -> Targets {
-        let is_new = |a: &&Address| !refused.iter().any(|(r, _)| r.to_string() == a.to_string());
+        let is_new = |a: &&Address| !refused.iter().any(|(r, _)| r.is_same_mailbox(a));
         let others: Vec<Address> = self.mail.fallback.iter().filter(is_new).cloned().collect();
         let mut targets = self.targets(&others);
         if open(&targets).is_empty() {
@@ -160,9 +162,8 @@ impl<'a> Attempt<'a> {
         let mut session = ticket.session().await?;
         let mut is_first = true;
         loop {
-            self.fit(&session).await?;
-            if !session.offers.utf8 {
-                self.leave_out(&session, targets)?;
+            if let Err(failure) = self.suit(&session, targets).await {
+                fail_open(targets, &failure);
             }
             let turn = open(targets);
             if turn.is_empty() {
@@ -191,11 +192,20 @@ impl<'a> Attempt<'a> {
                     targets[n].1 = Some(verdict);
                 }
             }
-            if let Some(failure) = outcome.whole {
-                fail_open(targets, &failure);
+            let is_put_off = outcome.whole.as_ref().is_some_and(|f| !f.is_dead());
+            match outcome.whole {
+                // Who was no part of that transaction certainly has nothing of it.
+                Some(f) if f.delivery == Delivery::Unknown => fail_open(targets, &not_its_turn()),
+                Some(failure) => fail_open(targets, &failure),
+                None => {}
             }
             let is_done = open(targets).is_empty();
             match (outcome.is_open, is_done) {
+                // It may have had enough of this connection: the next mail gets another.
+                (true, true) if is_put_off => {
+                    tokio::spawn(session.quit());
+                    return Ok(None);
+                }
                 (true, true) => return Ok(Some(session)),
                 (false, true) => return Ok(None),
                 (true, false) => {}
@@ -216,6 +226,15 @@ impl<'a> Attempt<'a> {
             is_ascii: self.mail.data.is_ascii(),
             needs_utf8: self.mail.needs_utf8 || self.mail.sender.needs_utf8(),
             id: self.opts.id.as_str(),
+        }
+    }
+
+    /// Makes the mail one that this relay takes, and leaves out those whom it cannot reach.
+    async fn suit(&mut self, session: &Session, targets: &mut Targets) -> Result<(), Failure> {
+        self.fit(session).await?;
+        match session.offers.utf8 {
+            true => Ok(()),
+            false => self.leave_out(session, targets),
         }
     }
 
@@ -278,7 +297,7 @@ impl<'a> Attempt<'a> {
     fn receipt(self, targets: Targets, fallback: Targets) -> Receipt {
         let mut receipt = Receipt::default().with_progress(self.progress.to_json());
         for warning in self.mail.warnings {
-            receipt = receipt.with_warning(Error::new(ErrorKind::Template, warning));
+            receipt = receipt.with_warning(Error::new(warning_kind(&warning), warning));
         }
         let is_taken = fallback
             .iter()
@@ -304,18 +323,31 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// Faults of templates are counted apart; their texts begin with the option.
+fn warning_kind(warning: &str) -> ErrorKind {
+    let options = ["smtp.subject", "smtp.format", "smtp.html_format"];
+    match options.iter().any(|o| warning.starts_with(o)) {
+        true => ErrorKind::Template,
+        false => ErrorKind::Config,
+    }
+}
+
 fn answer(receipt: Receipt, to: &Address, verdict: Option<Verdict>) -> Receipt {
     let verdict = match verdict {
         Some(Verdict::Delivered(Some(id))) => Ok(Delivered::with_id(id)),
         Some(Verdict::Delivered(None)) => Ok(Delivered::default()),
         Some(Verdict::Failed(failure)) => Err(failure.error()),
-        Some(Verdict::TooMany) | None => Err(Failure::later(
-            ErrorKind::Unavailable,
-            "its turn did not come in this attempt",
-        )
-        .error()),
+        Some(Verdict::TooMany) | None => Err(not_its_turn().error()),
     };
     receipt.and(to.to_string(), verdict)
+}
+
+/// Of a recipient whom nothing was sent to, since the connection failed before.
+fn not_its_turn() -> Failure {
+    Failure::later(
+        ErrorKind::Unavailable,
+        "its turn did not come in this attempt",
+    )
 }
 
 fn wire(mail: &Mail) -> Result<Vec<u8>, Failure> {
@@ -325,4 +357,27 @@ fn wire(mail: &Mail) -> Result<Vec<u8>, Failure> {
             "the mail has a line end that is none on the wire, and was not sent",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_templates_are_told_from_other_warnings() {
+        for (warning, want) in [
+            (
+                "smtp.format: execute: 1:4: no such field",
+                ErrorKind::Template,
+            ),
+            (
+                "smtp.html_format gave nothing; the text was sent alone",
+                ErrorKind::Template,
+            ),
+            ("smtp.reply_to: there is no @ in it", ErrorKind::Config),
+            ("the attached stdout is cut", ErrorKind::Config),
+        ] {
+            assert_eq!(warning_kind(warning), want, "{warning}");
+        }
+    }
 }

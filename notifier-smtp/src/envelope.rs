@@ -36,7 +36,8 @@ impl Envelope<'_> {
         if offers.utf8 && (self.needs_utf8 || recipients.iter().any(Address::needs_utf8)) {
             all.push(MailParameter::SmtpUtfEight);
         }
-        // RFC 3461 §4.3, 4.4: what is told of the mail bears our id, at most 100 characters.
+        // RFC 3461 §4.3, 4.4: what is told of the mail bears our id, at most 100 characters
+        // in a form that may need three for each.
         if offers.dsn {
             let other = |keyword: &str, value: String| MailParameter::Other {
                 keyword: keyword.to_owned(),
@@ -47,7 +48,7 @@ impl Envelope<'_> {
                 .id
                 .chars()
                 .filter(char::is_ascii_graphic)
-                .take(60)
+                .take(33)
                 .collect();
             if !id.is_empty() {
                 all.push(other("ENVID", id));

@@ -15,6 +15,7 @@ mod mail;
 mod offers;
 mod options;
 mod pool;
+mod probe;
 mod progress;
 mod reply;
 mod reporter;

@@ -105,7 +105,9 @@ impl Pool {
         (over.into_iter().map(|(s, _)| s).collect(), next)
     }
 
-    fn keep(self: &Arc<Self>, session: Session) {
+    fn keep(self: &Arc<Self>, mut session: Session) {
+        // From now on it may go stale, whatever was done on it.
+        session.used = session.used.max(1);
         let idle = self.limits().idle;
         if idle.is_zero() {
             tokio::spawn(session.quit());

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     SCHEME, SmtpReporterBuilder, address::Address, attempt::Attempt, mail::Composer, pool::Pool,
-    server::Server, transaction::probe,
+    probe::probe, server::Server,
 };
 
 /// The most relays whose connections are kept.

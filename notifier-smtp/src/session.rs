@@ -86,7 +86,7 @@ impl Session {
                 let shaking = timeout_at(end, handshake.shake(stream, &who)).await;
                 shaking.unwrap_or_else(|_| {
                     Err(who.unfit(
-                        "did not finish the TLS handshake in time; no mail is sent without it",
+                        "did not finish the TLS handshake in time; no mail goes without it unless -smtp.tls is none",
                     ))
                 })
             }

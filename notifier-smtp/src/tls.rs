@@ -37,6 +37,8 @@ impl Handshake {
             return Ok(None);
         }
         let name = server.tls_name.as_deref().unwrap_or(&server.host);
+        // The dot that makes a name an absolute one is in no certificate.
+        let name = name.strip_suffix('.').unwrap_or(name);
         let name = ServerName::try_from(name.to_owned()).map_err(|e| {
             let option = if server.tls_name.is_some() {
                 "tls_name"
@@ -84,7 +86,7 @@ impl Handshake {
                         )
                         .because(who.tidy(&cause.to_string())),
                     _ => who
-                        .unfit("did not get through the TLS handshake; no mail is sent without it")
+                        .unfit("did not get through the TLS handshake; no mail goes without it unless -smtp.tls is none")
                         .because(who.tidy(&e.to_string())),
                 })
             }
@@ -178,5 +180,39 @@ impl ServerCertVerifier for Unchecked {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notifier_core::SettingsBuilder;
+
+    use super::*;
+    use crate::OPTIONS;
+
+    fn name(host: &str) -> String {
+        let settings = SettingsBuilder::new(OPTIONS)
+            .set("server", host)
+            .set("tls", "opportunistic")
+            .build()
+            .unwrap();
+        let server = Server::read(&settings.instance("default"))
+            .unwrap()
+            .unwrap();
+        let handshake = Handshake::of(&server).unwrap().unwrap();
+        handshake.name.to_str().into_owned()
+    }
+
+    #[test]
+    fn every_host_has_a_name_to_ask_for() {
+        for (host, want) in [
+            ("relay.example", "relay.example"),
+            ("relay.example.", "relay.example"),
+            ("mail_relay", "mail_relay"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[::1]:25", "::1"),
+        ] {
+            assert_eq!(name(host), want);
+        }
     }
 }

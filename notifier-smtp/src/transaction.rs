@@ -52,38 +52,8 @@ pub(crate) async fn send(
     course.end()
 }
 
-/// Asks for the sender and these recipients, and sends nothing.
-///
-/// # Errors
-/// The first refusal.
-pub(crate) async fn probe(
-    session: &mut Session,
-    sender: &Address,
-    to: &[Address],
-) -> Result<(), Failure> {
-    let (who, within) = (session.who.clone(), session.reply);
-    let link = &mut session.link;
-    let mut steps = vec![(Step::Mail(sender.to_string()), mail(sender, Vec::new())?)];
-    for one in to {
-        steps.push((Step::Rcpt(one.to_string()), rcpt(one)?));
-    }
-    for (step, command) in steps {
-        let reply = link.ask(&command, within).await;
-        let reply = reply.map_err(|fault| who.broken(&step, &fault))?;
-        if reply.is_transient() || reply.is_permanent() {
-            return Err(who.refused(&step, &reply));
-        }
-        if !reply.is_done() {
-            return Err(who.broken(&step, &strange(&reply)));
-        }
-    }
-    match link.ask(&Rset.to_string(), within).await {
-        Ok(_) => Ok(()),
-        Err(fault) => Err(who.broken(&Step::Rset, &fault)),
-    }
-}
-
-fn strange(reply: &Reply) -> Fault {
+/// An answer that is none to what was asked.
+pub(crate) fn strange(reply: &Reply) -> Fault {
     Fault::Malformed(format!("{}, which is no answer to that,", reply.codes()))
 }
 
@@ -443,5 +413,7 @@ fn is_too_many(reply: &Reply) -> bool {
     matches!(reply.code(), 452 | 552) && !reply.enhanced().is_some_and(is_other)
 }
 
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

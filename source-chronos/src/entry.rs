@@ -146,7 +146,11 @@ impl Entry {
                 .error_time()
                 .is_some_and(|t| t.as_millisecond() >= failed - SKEW_MS);
             if is_ours && job.errors > 0 {
-                self.before = Some(Before::without_last_error(&job));
+                if self.expected == 0 {
+                    self.before = Some(Before::without_last_error(&job));
+                }
+                // What was told while nothing was known of it.
+                self.expected = 0;
             }
             self.job = job;
             return true;
@@ -208,6 +212,11 @@ impl Entry {
         before.errors_in_a_row += 1;
         before.last_error = at.to_string();
         self.before = Some(before);
+    }
+
+    /// A run was told while nothing is known of the job: if it failed for good, Chronos counts it.
+    pub(crate) fn expect_unlisted(&mut self) {
+        self.expected += 1;
     }
 
     /// While no failed run waits: takes what was expected as counted.
@@ -355,6 +364,35 @@ mod tests {
         e.renew(job(2, 2, true));
         e.absorb();
         assert_eq!(e.growth(), 1);
+    }
+
+    #[test]
+    fn what_was_told_before_any_list_is_no_news() {
+        let failed = Timestamp::from_second(1000).unwrap();
+        let error = |errors| Job {
+            last_error: failed.to_string(),
+            ..job(errors, errors, false)
+        };
+        let mut e = Entry::unlisted("a", failed);
+        e.renew(error(1));
+        assert_eq!(e.growth(), 1);
+        let mut e = Entry::unlisted("a", failed);
+        e.expect_unlisted();
+        e.renew(error(1));
+        assert_eq!(e.growth(), 0);
+        // Not counted by then.
+        let mut e = Entry::unlisted("a", failed);
+        e.expect_unlisted();
+        for (errors, growth) in [(0, 0), (1, 0), (2, 1)] {
+            e.renew(if errors == 0 {
+                job(0, 0, false)
+            } else {
+                error(errors)
+            });
+            e.absorb();
+            assert_eq!(e.growth(), growth);
+            e.settle();
+        }
     }
 
     #[test]

@@ -150,6 +150,9 @@ impl Watch {
                 Judgement::Told => self.is_changed = true,
                 Judgement::Is(run, verdict) => {
                     self.is_changed = true;
+                    if verdict == Verdict::Unknown && rule::counts(&run.failure.state) {
+                        entry.expect_unlisted();
+                    }
                     let runs = entry.count_runs(1, run.failure.finished);
                     let notify = self.notify(&entry, Some(&run.failure));
                     let is_told = notify.tells(runs, verdict.is_final());
@@ -187,7 +190,8 @@ impl Watch {
             let failed = run.failure.finished;
             let is_due = now >= run.deadline;
             let is_fresh = self.list_begun.is_some_and(|begun| begun >= run.since);
-            let is_ripe = is_due || is_fresh;
+            // What came before a failure that is counted is judged with it, by the same state.
+            let is_ripe = is_due || is_fresh || growth > 0;
             let attempt = run.attempt.unwrap_or(u32::MAX);
             let retries = entry.job.retries;
             let verdict = if !entry.is_listed() {

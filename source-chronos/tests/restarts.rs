@@ -10,7 +10,7 @@ use notifier_core::{
     memory::{MemoryOutbox, MemoryReporter},
 };
 use notifier_testkit::{
-    chronos::{FakeChronos, JobSpec, Verdict},
+    chronos::{FakeChronos, JobSpec, Run, Verdict},
     mesos::{Death, FakeCluster},
 };
 use source_chronos::Notify;
@@ -30,8 +30,7 @@ async fn what_is_held_back_outlives_a_kill_and_the_cluster() {
     let run = chronos.run(&cluster, "a");
     run.fail(Death::failed().exit(7));
     told.until("holding it", |a| {
-        let cursor = a.store().cursor.unwrap_or_default();
-        cursor.get("waiting").is_some()
+        a.cursor_says(|c| c.get("waiting").is_some())
     })
     .await;
     told.count(0).await;
@@ -123,6 +122,56 @@ async fn the_very_first_start_tells_nothing_of_before() {
     assert_eq!(all[0].details["runs"], "1");
 }
 
+/// Whatever happens to jobs: told is what Chronos gave up, in order, once, over kills.
+#[tokio::test]
+async fn what_is_told_is_what_chronos_gave_up() {
+    let (chronos, cluster) = pair().await;
+    let jobs = ["a", "b", "c"];
+    for (retries, job) in (0..).zip(jobs) {
+        chronos.job(JobSpec::new(job).retries(retries));
+    }
+    let mut dice = fastrand::Rng::with_seed(6);
+    let mut told = Audience::of(both(&chronos, &cluster));
+    told.is_ready(&cluster).await;
+    let mut before = Vec::new();
+    let mut wanted = Vec::new();
+    let mut next: [Option<Run>; 3] = [None, None, None];
+    let mut failed = 0;
+    for _ in 0..80 {
+        let job = dice.usize(..jobs.len());
+        let run = next[job]
+            .take()
+            .unwrap_or_else(|| chronos.run(&cluster, jobs[job]));
+        if dice.u8(..4) == 0 {
+            run.succeed();
+        } else {
+            match run.fail(Death::failed()) {
+                Verdict::Failed => wanted.push(run.id().to_owned()),
+                Verdict::Retried => next[job] = Some(run.retry()),
+                other => panic!("{other:?}"),
+            }
+            failed += 1;
+        }
+        if dice.u8(..8) == 0 {
+            before.extend(told.failures());
+            let store = told.stop();
+            told = Audience::resuming(both(&chronos, &cluster), store);
+        }
+        told.until("judging all", |a| {
+            a.cursor_says(|c| {
+                let judged = c["judged"].as_str().map_or(0, str::len) / 16;
+                judged == failed && c.get("waiting").is_none()
+            })
+        })
+        .await;
+    }
+    before.extend(told.failures());
+    let ids: Vec<&str> = before.iter().map(|f| f.id.as_str()).collect();
+    assert_eq!(ids, wanted);
+    assert!(wanted.len() > 20 && failed > wanted.len() + 10, "{failed}");
+    assert!(before.iter().all(|f| f.details["will_retry"] == "false"));
+}
+
 #[tokio::test]
 async fn an_odd_cursor_counts_as_none() {
     let (chronos, _) = pair().await;
@@ -187,5 +236,10 @@ async fn through_the_engine_and_its_outbox() {
         stop.send(()).unwrap();
         running.await.unwrap().unwrap();
     }
-    assert_eq!(names(), ["a", "b"]);
+    let told = names();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains(":0:a:") && told[1].contains(":0:b:"),
+        "{told:?}"
+    );
 }

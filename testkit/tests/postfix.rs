@@ -110,6 +110,18 @@ async fn a_server_delivers_and_refuses_and_can_be_stopped_and_killed() {
     let said = client.send("bob@closed.example", &long).await;
     assert!(said.starts_with("552 5.3.4 "), "{said}");
 
+    // A paused one takes connections, and greets when it goes on.
+    server.pause().await.unwrap();
+    let link = TcpStream::connect(("127.0.0.1", server.port()))
+        .await
+        .unwrap();
+    let mut paused = Client(BufReader::new(link));
+    let early = tokio::time::timeout(Duration::from_millis(300), paused.reply()).await;
+    assert!(early.is_err(), "{early:?}");
+    server.resume().await.unwrap();
+    assert!(paused.reply().await.starts_with("220 "));
+    server.pause().await.unwrap();
+
     server.kill().await.unwrap();
     assert!(
         TcpStream::connect(("127.0.0.1", server.port()))
@@ -117,6 +129,7 @@ async fn a_server_delivers_and_refuses_and_can_be_stopped_and_killed() {
             .is_err()
     );
     server.start_again().await.unwrap();
+    server.pause().await.unwrap();
     server.stop().await.unwrap();
     assert!(
         TcpStream::connect(("127.0.0.1", server.port()))

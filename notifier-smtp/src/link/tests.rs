@@ -203,3 +203,19 @@ async fn secrets_are_not_in_the_dialogue() {
     drop(link);
     assert_eq!(relay.await.unwrap(), "");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_a_reply_or_a_fault(bytes in "(250|354|550|[0-9]{2,4})?[- ]?[ -~]{0,9}(\r\n|\n|\r)?([0-9]{3}[- ]x\r\n){0,3}") {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        if let Ok(text) = runtime.block_on(read(bytes.as_bytes())) {
+            // What is read as a reply begins as one, and its last line is whole.
+            proptest::prop_assert!(bytes.starts_with(&text[..3]), "{bytes:?}: {text:?}");
+            proptest::prop_assert!(bytes.contains('\n'), "{bytes:?}");
+        }
+    }
+}

@@ -159,14 +159,24 @@ fn a_wrong_label_does_not_lose_the_mail() {
             .iter()
             .all(|w| w.starts_with("smtp.to: ") && !w.contains('\n'))
     );
+    // Whom it would have gone to without the label.
     let mail = labelled("to", "alice", &[("fallback", "f@x")]).unwrap();
-    assert_eq!(people(&mail), ["f@x"]);
+    assert_eq!(people(&mail), ["o@x"]);
+    warned(&mail, "smtp.to: \"alice\"");
+    let mail = labelled("to", ",", &[("to", "t@x")]).unwrap();
+    assert_eq!(people(&mail), ["t@x"]);
     let mail = labelled("from", "alice", &[]).unwrap();
     assert_eq!(mail.sender.to_string(), "alerts@example.com");
     warned(&mail, "smtp.from: \"alice\"");
     let mail = labelled("reply_to", "alice", &[]).unwrap();
     assert_eq!(header(&mail, "Reply-To"), None);
     warned(&mail, "smtp.reply_to: ");
+    let mail = labelled("reply_to", "jürgen@x", &[]).unwrap();
+    assert_eq!(header(&mail, "Reply-To"), None);
+    assert!(!mail.needs_utf8);
+    warned(&mail, "smtp.reply_to: ");
+    let mail = labelled("reply_to", "jürgen@x", &[("from", "ä@x")]).unwrap();
+    assert_eq!(header(&mail, "Reply-To").unwrap(), "jürgen@x");
     let mail = labelled("attach", "stdin", &[]).unwrap();
     warned(&mail, "smtp.attach: \"stdin\"");
     let mail = labelled("format", "{{ .failure.Nam }}", &[]).unwrap();
@@ -273,8 +283,39 @@ fn an_address_in_utf8_keeps_the_mail_from_nobody_else() {
     let mail = compose(&report(&["jürgen@bücher.example"]), &[]).unwrap();
     assert_eq!(header(&mail, "To").unwrap(), "jürgen@xn--bcher-kva.example");
     assert!(mail.needs_utf8);
+    // Nor from the fallback, if this one is refused.
+    let mail = compose(&report(&["jürgen@x"]), &[("fallback", "f@x")]).unwrap();
+    assert_eq!(header(&mail, "To").unwrap(), "undisclosed-recipients:;");
+    assert_eq!((people(&mail).len(), mail.needs_utf8), (1, false));
+    assert!(mail.data.is_ascii());
     let mail = compose(&report(&["a@x"]), &[("from", "jürgen@x")]).unwrap();
     assert!(mail.needs_utf8);
+}
+
+#[test]
+fn a_crowd_of_owners_takes_no_long_header_and_no_long_warning() {
+    let owners: Vec<String> = (0..5_000).map(|n| format!("o{n}@x")).collect();
+    let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
+    let mail = compose(&report(&owners), &[("format", "x")]).unwrap();
+    assert_eq!(mail.recipients.len(), owners.len());
+    warned(&mail, "have no room in the header To");
+    assert!(mail.data.len() < 20_000, "{}", mail.data.len());
+    let none = vec!["nobody"; 5_000];
+    let mail = compose(&report(&none), &[("fallback", "f@x")]).unwrap();
+    assert_eq!(people(&mail), ["f@x"]);
+    assert!(mail.warnings.len() < 20, "{}", mail.warnings.len());
+    let e = compose(&report(&none), &[]).unwrap_err().to_string();
+    assert!(e.len() < 3000 && e.contains("4990 more"), "{e}");
+}
+
+#[test]
+fn secrets_are_masked_in_names_of_owners_and_in_warnings() {
+    let redactor = Redactor::new(["hunter2"]);
+    let report = report(&["Ann hunter2 <a@x>", "hunter2"]).with_redactor(redactor);
+    let mail = compose(&report, &[]).unwrap();
+    assert_eq!(header(&mail, "To").unwrap(), "Ann *** <a@x>");
+    warned(&mail, "\"***\"");
+    assert!(!String::from_utf8_lossy(&mail.data).contains("hunter2"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use notifier_core::{FailureRecord, Report};
+use notifier_core::{FailureRecord, Matcher, Report};
 
 use super::support::{compose, nightly, text};
 
@@ -166,7 +166,7 @@ Task:      ct:1767323040000:0:nightly-report:
 State:     TASK_FAILED
 Reason:    REASON_COMMAND_EXECUTOR_FAILED
 Exit code: 0
-Attempt:   1 of 3, will be run again
+Attempt:   1 of 3, will be retried
 Failures:  4 since the last success
 Host:      agent-1
 Framework: chronos
@@ -178,7 +178,7 @@ Owners:    owner@example.com
 stdout:    http://a/1
 stderr:    http://a/2
 
-To hear nothing of it for two hours:
+To hear nothing of it for two hours, where the watcher runs:
 
 notifierctl silence add 'name=it'\\''s' --for 2h
 "
@@ -199,7 +199,7 @@ Task:      ct:1767323040000:0:nightly-report:
 State:     TASK_FAILED
 Ended:     2026-01-02 03:04:05 UTC
 
-To hear nothing of it for two hours:
+To hear nothing of it for two hours, where the watcher runs:
 
 notifierctl silence add 'name=nightly-report' --for 2h
 "
@@ -207,15 +207,83 @@ notifierctl silence add 'name=nightly-report' --for 2h
 }
 
 #[test]
-fn the_command_that_silences_it_holds_no_other() {
+fn what_is_large_or_odd_leaves_the_default_text_whole() {
     let mut failure = nightly();
-    failure.name = "a'; reboot; echo '$(b)\n`c`\\".to_owned();
-    let (_, text) = mail(failure, &[]);
+    failure.name = "'".repeat(100_000);
+    failure.owners = vec!["owner@example.com".to_owned(); 20_000];
+    failure.message = Some("it is out of memory".to_owned());
+    // A clock that is wrong.
+    failure.started = Some("2026-01-02T04:00:00Z".parse().unwrap());
+    let (_, text) = mail(failure, &[("subject", "x")]);
+    assert!(text.contains(" failed: it is out of memory\n"));
+    assert!(text.contains("\nOwners:    20000\n"));
+    assert!(text.ends_with("\nOwners:    20000\n"), "no command");
+    assert!(text.contains("\nEnded:     2026-01-02 03:04:05 UTC\n"));
+}
+
+/// The condition in the command that silences a failure of this name, as a shell reads it.
+fn silenced(name: &str) -> String {
+    let mut failure = nightly();
+    failure.name = name.to_owned();
+    let (_, text) = mail(failure.clone(), &[("subject", "x")]);
     let command = text.lines().last().unwrap();
-    assert_eq!(
-        command,
-        r"notifierctl silence add 'name=a'\''; reboot; echo '\''$(b) `c`\' --for 2h"
-    );
+    let word = command.strip_prefix("notifierctl silence add '").unwrap();
+    let word = word.strip_suffix("' --for 2h").unwrap();
+    assert!(!word.replace(r"'\''", "").contains('\''), "{command}");
+    let word = word.replace(r"'\''", "'");
+    let matcher: Matcher = word.parse().unwrap();
+    assert!(matcher.matches(&failure), "{name:?}: {command}");
+    failure.name += "x";
+    assert!(!matcher.matches(&failure), "{name:?}: {command}");
+    word
+}
+
+#[test]
+fn the_command_that_silences_it_holds_no_other_and_is_about_it() {
+    let name = "a'; reboot; echo '$(b)`c`\\";
+    assert_eq!(silenced(name), format!("name={name}"));
+    assert_eq!(silenced("~a.b"), r"name=~^~a\.b$");
+    for name in [
+        "web 1",
+        "a\u{a0}b",
+        "=x",
+        "~",
+        "a\nb'; reboot '",
+        "\0[]^$.|?*+(){}\\-]\t",
+        "",
+    ] {
+        silenced(name);
+    }
+}
+
+/// What only the API of Chronos tells has attempts that it may have, and none that it had.
+#[test]
+fn what_is_not_about_an_attempt_counts_none() {
+    for (name, words) in [
+        (
+            "exhausted",
+            "has run for the last time: its schedule is used up",
+        ),
+        ("deleted", "was deleted"),
+    ] {
+        let (subject, text) = mail(case(name, false, false), &[]);
+        assert_eq!(subject, "[TASK_FAILED] nightly-report");
+        assert!(
+            text.starts_with(&format!("nightly-report {words}\n\n")),
+            "{text}"
+        );
+        assert!(
+            !text.contains("Attempt") && !text.contains("<no value>"),
+            "{text}"
+        );
+        let mut failure = case(name, false, false);
+        failure.message = Some("as the source says".to_owned());
+        let (_, text) = mail(failure, &[]);
+        assert!(
+            text.starts_with("nightly-report: as the source says\n\n"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -40,22 +40,33 @@ impl Headers {
         }
     }
 
-    /// Adds a list of addresses; nothing if there is none.
+    /// Adds a list of addresses; nothing if there is none. Those beyond [`MOST_ADDRESSES`] are
+    /// left out: how many.
     pub(crate) fn addresses<'a>(
         &mut self,
         name: &str,
         list: impl IntoIterator<Item = &'a Address>,
-    ) {
+    ) -> usize {
         let mut tokens: Vec<String> = Vec::new();
-        for address in list {
+        let mut list = list.into_iter();
+        let (mut room, mut left) = (MOST_ADDRESSES, 0);
+        for address in &mut list {
+            let more = mailbox(address);
+            let length: usize = more.iter().map(|token| token.len() + 1).sum();
+            if length > room {
+                left = 1;
+                break;
+            }
+            room -= length;
             if let Some(last) = tokens.last_mut() {
                 last.push(',');
             }
-            tokens.extend(mailbox(address));
+            tokens.extend(more);
         }
         if !tokens.is_empty() {
             self.folded(name, &tokens);
         }
+        left + list.count()
     }
 
     /// Adds a field; a line may be broken before each token but the first.
@@ -88,6 +99,13 @@ impl Headers {
 /// 900 are less than a line of 998.
 pub(crate) const MOST_WORD: usize = 900;
 
+/// The most octets of a list of addresses. Relays refuse mails with larger headers than they
+/// like: Sendmail with 32 KiB unless told otherwise, all fields together.
+const MOST_ADDRESSES: usize = 12 * 1024;
+
+/// The most characters of a name before an address.
+const MOST_NAME: usize = 200;
+
 /// A character as it may stand in a header.
 fn visible(c: char) -> char {
     if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
@@ -110,7 +128,8 @@ fn is_plain(text: &str, longest: usize) -> bool {
 
 /// `a@b` or `Name <a@b>`, a line may be broken between the parts.
 fn mailbox(address: &Address) -> Vec<String> {
-    let name: String = address.name.chars().map(visible).collect();
+    let name = address.name.chars().map(visible).take(MOST_NAME);
+    let name: String = name.collect();
     let name = name.trim();
     if name.is_empty() {
         // Quotes that stand alone are taken for a name by some.
@@ -207,5 +226,21 @@ mod tests {
         assert_eq!(to(&[]), "");
         let many = vec!["someone.with.a.name@example.com"; 40];
         assert!(to(&many).lines().all(|l| l.len() <= FOLD));
+        let name = "é".repeat(100_000);
+        assert!(to(&[&format!("{name} <a@b>")]).len() < 3000);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_between_addresses() {
+        let of = |n: usize| -> (String, usize) {
+            let address = Address::read("someone@example.com").unwrap();
+            let mut headers = Headers::default();
+            let left = headers.addresses("To", &vec![address; n]);
+            (headers.finish(), left)
+        };
+        assert_eq!(of(500).1, 0);
+        let (text, left) = of(10_000);
+        assert!(text.len() < 14_000 && text.ends_with("someone@example.com\r\n"));
+        assert_eq!(text.matches('@').count() + left, 10_000);
     }
 }

@@ -130,7 +130,8 @@ impl File {
 fn last_lines(bytes: &[u8], lines: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end_matches(['\r', '\n']);
-    let last: Vec<&str> = text.rsplit('\n').take(lines).collect();
+    let last = text.rsplit('\n').take(lines);
+    let last: Vec<&str> = last.map(|line| line.trim_end_matches('\r')).collect();
     let shown = last
         .iter()
         .rev()
@@ -151,6 +152,7 @@ mod tests {
         assert_eq!(lines(1), "c");
         assert_eq!(lines(2), "b\nc");
         assert_eq!(lines(9), "a\nb\nc");
+        assert_eq!(last_lines(b"a\r\nb\rc\r\n", 9), "a\nb\rc");
         let long = format!("a\n{}\nb", "€".repeat(LINE + 1));
         let shown = format!("a\n{}…\nb", "€".repeat(LINE));
         assert_eq!(last_lines(long.as_bytes(), 3), shown);

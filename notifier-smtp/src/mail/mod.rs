@@ -90,13 +90,11 @@ impl Composer {
         largest: Option<usize>,
     ) -> Result<Mail> {
         let settings = options.settings;
-        let who = Recipients::of(report, settings)?;
+        let configured = self.settings.instance(settings.instance());
+        let who = Recipients::of(report, settings, &configured)?;
         let mut warnings = who.warnings.clone();
-        let from = self.from(settings, &mut warnings)?;
-        let reply_to = settings.get("reply_to").and_then(|text| {
-            let read = address("reply_to", text);
-            read.map_err(|e| warnings.push(e.to_string())).ok()
-        });
+        let from = from(settings, &configured, &mut warnings)?;
+        let reply_to = reply_to(settings, &from, &mut warnings);
 
         // Only a failure is told by a template.
         let shown = matches!(report.subject(), Subject::Failure(_)) && Texts::show_log(settings);
@@ -110,12 +108,25 @@ impl Composer {
         let mut headers = Headers::default();
         headers.plain("Date", &date(report.now()));
         headers.addresses("From", [&from]);
-        // An address in UTF-8 must not keep the mail from those whose relay takes none.
+        // An address in UTF-8 must not keep the mail from those whose relay takes none, the
+        // fallback among them.
         let everybody = who.to.iter().chain(&who.cc);
-        let has_ascii = everybody.clone().any(|address| !address.needs_utf8());
+        let mut all = everybody.clone().chain(&who.fallback);
+        let has_ascii = all.any(|address| !address.needs_utf8());
         let is_shown = |address: &&Address| !(has_ascii && address.needs_utf8());
-        headers.addresses("To", who.to.iter().filter(is_shown));
-        headers.addresses("Cc", who.cc.iter().filter(is_shown));
+        if everybody.clone().any(|address| is_shown(&address)) {
+            for (name, list) in [("To", &who.to), ("Cc", &who.cc)] {
+                let left = headers.addresses(name, list.iter().filter(is_shown));
+                if left > 0 {
+                    warnings.push(format!(
+                        "{left} addresses have no room in the header {name}; the mail goes to them, too"
+                    ));
+                }
+            }
+        } else {
+            // A group of nobody (RFC 5322 §3.4): a mail without To is taken for spam by some.
+            headers.plain("To", "undisclosed-recipients:;");
+        }
         headers.addresses("Reply-To", &reply_to);
         headers.text("Subject", &said.subject);
         headers.plain("Message-ID", &ids.message);
@@ -163,18 +174,34 @@ impl Composer {
         }
         Ok(())
     }
+}
 
-    /// Who writes. A label that is no address does not lose the mail.
-    fn from(&self, settings: &Settings, warnings: &mut Vec<String>) -> Result<Address> {
-        match address("from", settings.require("from")?) {
-            Err(e) if settings.origin("from") == Some(Origin::Label) => {
-                warnings.push(e.to_string());
-                let configured = self.settings.instance(settings.instance());
-                address("from", configured.require("from")?)
-            }
-            read => read,
+/// Who writes. A label that is no address does not lose the mail.
+fn from(settings: &Settings, configured: &Settings, warnings: &mut Vec<String>) -> Result<Address> {
+    match address("from", settings.require("from")?) {
+        Err(e) if settings.origin("from") == Some(Origin::Label) => {
+            warnings.push(e.to_string());
+            address("from", configured.require("from")?)
         }
+        read => read,
     }
+}
+
+/// Where answers go. A label neither loses the mail nor asks more of the relay than the sender does.
+fn reply_to(settings: &Settings, from: &Address, warnings: &mut Vec<String>) -> Option<Address> {
+    let text = settings.get("reply_to")?;
+    let is_label = settings.origin("reply_to") == Some(Origin::Label);
+    let why = match address("reply_to", text) {
+        Ok(read) if is_label && read.needs_utf8() && !from.needs_utf8() => {
+            format!(
+                "smtp.reply_to: a label cannot set {text:?}, for which the relay has to offer SMTPUTF8"
+            )
+        }
+        Ok(read) => return Some(read),
+        Err(e) => e.to_string(),
+    };
+    warnings.push(why);
+    None
 }
 
 /// The address that an option holds.

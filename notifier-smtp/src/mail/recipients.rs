@@ -1,10 +1,15 @@
 //! Who gets a mail.
 
-use notifier_core::{BackendSettings, Error, FailureRecord, Report, Result, Settings};
+use std::collections::HashSet;
+
+use notifier_core::{BackendSettings, Error, FailureRecord, Origin, Report, Result, Settings};
 
 use crate::address::Address;
 
 use super::owners::Owners;
+
+/// The most warnings of addresses that are none.
+const MOST_WARNINGS: usize = 10;
 
 /// Who gets a mail, nobody twice.
 #[derive(Debug, Default)]
@@ -21,20 +26,26 @@ pub(crate) struct Recipients {
 
 impl Recipients {
     /// Who gets this report: `to` if it is set, else the failure's owners; `cc` besides; if that
-    /// is nobody, `fallback`.
+    /// is nobody, `fallback`. A label `to` that names nobody counts for nothing: what is
+    /// `configured` holds, else the owners.
     ///
     /// # Errors
     /// Config, if there is nobody at all.
-    pub(crate) fn of(report: &Report, settings: &Settings) -> Result<Self> {
+    pub(crate) fn of(report: &Report, settings: &Settings, configured: &Settings) -> Result<Self> {
         let mut all = Self::default();
         let mut fallback = Vec::new();
-        if settings.get("to").is_some() {
-            all.to = all.list(settings, "to");
-        } else if let Some(failure) = report.subject().failure() {
+        all.to = all.list(settings, "to");
+        if all.to.is_empty() && settings.origin("to") == Some(Origin::Label) {
+            all.to = all.list(configured, "to");
+        }
+        if all.to.is_empty()
+            && let Some(failure) = report.subject().failure()
+        {
             all.to = all.owners(report, failure, settings);
         }
         all.cc = all.list(settings, "cc");
         fallback.append(&mut all.list(settings, "fallback"));
+        all.tidy(report);
         unique(&mut all.to, &[]);
         unique(&mut all.cc, &all.to);
         if all.to.is_empty() && all.cc.is_empty() {
@@ -53,6 +64,19 @@ impl Recipients {
             return Err(Error::config(text));
         }
         Ok(all)
+    }
+
+    /// Warnings without secrets, and not more than can be read; names of data without secrets.
+    fn tidy(&mut self, report: &Report) {
+        let more = self.warnings.len().saturating_sub(MOST_WARNINGS);
+        self.warnings.truncate(MOST_WARNINGS);
+        if more > 0 {
+            self.warnings.push(format!("{more} more are no addresses"));
+        }
+        let mask = |text: &mut String| *text = report.redactor().redact(text).into_owned();
+        self.warnings.iter_mut().for_each(mask);
+        let people = self.to.iter_mut().chain(&mut self.cc);
+        people.for_each(|address| mask(&mut address.name));
     }
 
     /// The addresses of an option; what is none is told and left out.
@@ -128,15 +152,6 @@ impl Recipients {
 
 /// Leaves out who is there already.
 fn unique(list: &mut Vec<Address>, others: &[Address]) {
-    let mut kept: Vec<Address> = Vec::new();
-    for address in list.drain(..) {
-        let known = kept.iter().chain(others);
-        if !known
-            .into_iter()
-            .any(|other| other.is_same_mailbox(&address))
-        {
-            kept.push(address);
-        }
-    }
-    *list = kept;
+    let mut known: HashSet<String> = others.iter().map(ToString::to_string).collect();
+    list.retain(|address| known.insert(address.to_string()));
 }

@@ -13,15 +13,16 @@ const CHRONOS: &str = "chronos";
 const DEFAULT: &str = "default";
 
 /// The default subject: `[TASK_FAILED] web on agent-1`, and which attempt of how many it was.
-pub const DEFAULT_SUBJECT: &str = r#"[{{ .failure.State }}] {{ .failure.Name }}{{ with .failure.Slave }} on {{ . }}{{ end }}{{ with index .failure.Details "attempts" }}, attempt {{ $.failure.Attempt }} of {{ . }}{{ end }}"#;
+pub const DEFAULT_SUBJECT: &str = r#"[{{ .failure.State }}] {{ .failure.Name }}{{ with .failure.Slave }} on {{ . }}{{ end }}{{ if ne (print .failure.Attempt) "<nil>" }}{{ with index .failure.Details "attempts" }}, attempt {{ $.failure.Attempt }} of {{ . }}{{ end }}{{ end }}"#;
 
 /// The default text: what, where, when, how long, why, the last lines of the log, where the logs
-/// are, and how to silence it. What is not known has no line.
+/// are, and how to silence it. What is not known has no line. More than 50 owners are counted; a
+/// name of more than 1000 bytes has no command to silence it.
 ///
 /// It takes from `.failure.Details` what a source that knows attempts gives: `case`, `attempts`,
 /// `will_retry`, `failures`, `cluster` and `schedule`.
 pub const DEFAULT_FORMAT: &str = r#"{{ $f := .failure }}{{ $d := $f.Details }}{{ $case := index $d "case" -}}
-{{ $f.Name }} {{ if eq $case "disabled" }}is disabled{{ else if eq $case "exhausted" }}has run for the last time: its schedule is used up{{ else if eq $case "deleted" }}was deleted{{ else }}failed{{ end }}
+{{ $f.Name }}{{ if and $f.Message (or (eq $case "exhausted") (eq $case "deleted")) }}{{ else if eq $case "disabled" }} is disabled{{ else if eq $case "exhausted" }} has run for the last time: its schedule is used up{{ else if eq $case "deleted" }} was deleted{{ else }} failed{{ end }}
 {{- with $f.Message }}: {{ . }}{{ end }}
 
 Task:      {{ $f.ID }}
@@ -31,7 +32,7 @@ State:     {{ $f.State }}
 {{ if ne (print $f.ExitCode) "<nil>" }}Exit code: {{ $f.ExitCode }}
 {{ end -}}
 {{ if ne (print $f.Attempt) "<nil>" }}Attempt:   {{ $f.Attempt }}{{ with index $d "attempts" }} of {{ . }}{{ end }}
-{{- with index $d "will_retry" }}{{ if eq . "true" }}, will be run again{{ else }}, will not be run again{{ end }}{{ end }}
+{{- with index $d "will_retry" }}{{ if eq . "true" }}, will be retried{{ else }}, will not be retried{{ end }}{{ end }}
 {{ end -}}
 {{ with index $d "failures" }}Failures:  {{ . }} since the last success
 {{ end -}}
@@ -45,10 +46,10 @@ State:     {{ $f.State }}
 {{ end -}}
 {{ if not $f.Started.IsZero }}Started:   {{ $f.Started.Format "2006-01-02 15:04:05 MST" }}
 {{ end -}}
-Ended:     {{ $f.Finished.Format "2006-01-02 15:04:05 MST" }}{{ if not $f.Started.IsZero }}, after {{ humanizeDuration ($f.Finished.Sub $f.Started) }}{{ end }}
+Ended:     {{ $f.Finished.Format "2006-01-02 15:04:05 MST" }}{{ if not (or $f.Started.IsZero ($f.Finished.Before $f.Started)) }}, after {{ humanizeDuration ($f.Finished.Sub $f.Started) }}{{ end }}
 {{ with index $d "schedule" }}Schedule:  {{ . }}
 {{ end -}}
-{{ with join ", " $f.Owners }}Owners:    {{ . }}
+{{ with $f.Owners }}Owners:    {{ if le (len .) 50 }}{{ join ", " . }}{{ else }}{{ len . }}{{ end }}
 {{ end -}}
 {{ with .stdoutURL }}stdout:    {{ . }}
 {{ end -}}
@@ -61,10 +62,13 @@ The last lines of its log:
 
 {{ . }}
 {{ end }}
-To hear nothing of it for two hours:
+{{- if le (len $f.Name) 1000 }}
+To hear nothing of it for two hours, where the watcher runs:
 
-notifierctl silence add 'name={{ reReplaceAll "[\\s[:cntrl:]]" " " $f.Name | reReplaceAll "'" "'\\''" }}' --for 2h
-"#;
+notifierctl silence add 'name={{ if match "^~|[[:cntrl:]]" $f.Name -}}
+~^{{ reReplaceAll `[][\\.+*?()|{}^$]` `\${0}` $f.Name | reReplaceAll "[[:cntrl:]]" "[[:cntrl:]]" | reReplaceAll "'" "'\\''" }}$
+{{- else }}{{ reReplaceAll "'" "'\\''" $f.Name }}{{ end }}' --for 2h
+{{ end }}"#;
 
 /// The subject of Chronos' own mails, from 2.3.4 on. Without a cluster's name it begins with a
 /// blank, as theirs does; mail software drops that on the way.

@@ -289,19 +289,3 @@ async fn many_recipients_go_out_in_groups() {
     let (outcome, _, _) = run(true, &names, rules).await;
     assert!(shown(&outcome).iter().all(|v| v == "ok A1B2C3"));
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_probe_sends_nothing() {
-    let (mut session, theirs) = session(true);
-    let lines = relay(
-        theirs,
-        vec![("MAIL", OK), ("RCPT", OK), ("RCPT", Say("550 5.1.1 no"))],
-    );
-    let sender = Address::read("f@x.example").unwrap();
-    let failure = probe(&mut session, &sender, &addresses(&["a", "b"]))
-        .await
-        .unwrap_err();
-    assert_eq!(failure.code.as_deref(), Some("550 5.1.1"));
-    drop(session);
-    assert_eq!(lines.await.unwrap().len(), 3);
-}

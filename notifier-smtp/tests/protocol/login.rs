@@ -3,7 +3,7 @@
 use std::fs;
 
 use notifier_core::{ErrorKind, Scope};
-use notifier_testkit::smtp::{FakeSmtp, Script};
+use notifier_testkit::smtp::{Certificates, FakeSmtp, Script};
 
 use crate::rig::{Engine, answers, builder, report, sound};
 
@@ -122,9 +122,13 @@ async fn a_password_in_a_file_is_read_for_each_connection() {
 #[tokio::test]
 async fn a_password_never_goes_out_without_tls_unless_told_so() {
     let relay = FakeSmtp::start(script("s3cr3t-word")).await;
+    // Not the system's, which need not have any.
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    fs::write(ca.path(), Certificates::new().ca_pem()).unwrap();
     for tls in ["required", "opportunistic"] {
         let mail = builder(&relay)
             .tls(tls)
+            .ca(&ca.path().display().to_string())
             .user("user")
             .password("s3cr3t-word")
             .build()

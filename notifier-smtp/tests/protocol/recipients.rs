@@ -184,3 +184,28 @@ async fn after_a_lost_answer_the_same_mail_goes_again() {
     );
     sound(&relay);
 }
+
+#[tokio::test]
+async fn only_those_of_the_transaction_that_was_lost_may_have_it() {
+    use notifier_core::Delivery;
+    let script = Script::new()
+        .most_recipients(2)
+        .once(Verb::Body, Action::TakeThenCut);
+    let relay = FakeSmtp::start(script).await;
+    let mail = builder(&relay).to(&names(4)).build().unwrap();
+    let mut engine = Engine::new(&mail);
+    let receipt = engine.attempt().await;
+    let found: Vec<Delivery> = receipt
+        .targets
+        .iter()
+        .map(|t| t.verdict.as_ref().unwrap_err().delivery())
+        .collect();
+    use Delivery::{NotDelivered, Unknown};
+    assert_eq!(found, [Unknown, Unknown, NotDelivered, NotDelivered]);
+    assert!(
+        answers(&engine.attempt().await)
+            .iter()
+            .all(|a| a.contains(" ok "))
+    );
+    sound(&relay);
+}

@@ -113,6 +113,7 @@ fn destinations_differ_by_relay_and_user_and_show_no_password() {
             ("server", server),
             ("user", user),
             ("password", password),
+            ("tls", "none"),
             ("from", "alerts@example.com"),
         ] {
             s.set(Origin::Flag, key, value).unwrap();

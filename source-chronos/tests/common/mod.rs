@@ -24,7 +24,7 @@ pub(crate) const SHORT: Duration = Duration::from_millis(300);
 pub(crate) fn alone(chronos: &FakeChronos) -> ChronosBuilder {
     ChronosSource::builder([chronos.url()])
         .interval(Duration::from_millis(30))
-        .timeout(Duration::from_secs(30))
+        .timeout(LONG)
         .settle(LONG)
 }
 
@@ -168,11 +168,16 @@ impl Audience {
         }
     }
 
+    /// Whether the cursor that is stored says so; false without one.
+    pub(crate) fn cursor_says(&self, is_so: impl FnOnce(&serde_json::Value) -> bool) -> bool {
+        let told = self.told.lock().unwrap();
+        told.store.cursor.as_ref().is_some_and(is_so)
+    }
+
     /// A list was read, and what it says is stored.
     pub(crate) async fn has_list(&self) {
         self.until("reading a list", |a| {
-            let cursor = a.store().cursor;
-            cursor.is_some_and(|c| c.get("listed").is_some())
+            a.cursor_says(|c| c.get("listed").is_some())
         })
         .await;
     }
@@ -181,8 +186,7 @@ impl Audience {
     pub(crate) async fn is_ready(&self, cluster: &FakeCluster) {
         self.has_list().await;
         self.until("streaming", |a| {
-            let cursor = a.store().cursor;
-            cursor.is_some_and(|c| c.get("inner").is_some()) && cluster.streams().open == 1
+            a.cursor_says(|c| c.get("inner").is_some()) && cluster.streams().open == 1
         })
         .await;
     }

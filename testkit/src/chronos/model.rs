@@ -87,6 +87,8 @@ pub(crate) struct Model {
     pub(crate) holds: bool,
     pub(crate) held: Vec<Ended>,
     pub(crate) last_id: i64,
+    /// The list of jobs as it was served last, until something changes.
+    pub(crate) list: Option<String>,
     /// Put in front of the list of jobs as they are.
     pub(crate) odd: Vec<Value>,
 }
@@ -105,6 +107,7 @@ impl Default for Model {
             holds: false,
             held: Vec::new(),
             last_id: 0,
+            list: None,
             odd: Vec::new(),
         }
     }

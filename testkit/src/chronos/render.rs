@@ -21,12 +21,12 @@ pub(crate) fn trouble(status: u16, message: &str) -> Reply {
 
 impl Model {
     /// Answers a request within BASE; `path` begins with a slash.
-    pub(crate) fn answer(&self, path: &str, request: &Request) -> Reply {
+    pub(crate) fn answer(&mut self, path: &str, request: &Request) -> Reply {
         match path {
             "/jobs" => {
-                let odd = self.odd.iter().cloned();
-                let all = odd.chain(self.jobs.values().map(|job| self.job(job)));
-                Reply::json(200, &Value::Array(all.collect()))
+                let list = self.list.take().unwrap_or_else(|| self.list());
+                let reply = Reply::new(200).header("Content-Type", "application/json");
+                reply.body(self.list.insert(list).clone())
             }
             "/jobs/search" => self.search(request),
             "/jobs/summary" if self.is_new_api => {
@@ -57,6 +57,12 @@ impl Model {
                 }
             }
         }
+    }
+
+    fn list(&self) -> String {
+        let odd = self.odd.iter().cloned();
+        let all = odd.chain(self.jobs.values().map(|job| self.job(job)));
+        Value::Array(all.collect()).to_string()
     }
 
     fn search(&self, request: &Request) -> Reply {

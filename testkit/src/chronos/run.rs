@@ -29,6 +29,7 @@ impl Run {
         spec: impl FnOnce(TaskSpec) -> TaskSpec,
     ) -> Self {
         let mut model = lock(&shared.model);
+        model.list = None;
         let id = model.task_id(job, attempt);
         model.begin(job, attempt);
         let place =
@@ -121,7 +122,9 @@ impl Run {
     }
 
     fn end(&self, death: &Death) -> Verdict {
-        lock(&self.shared.model).end(Ended {
+        let mut model = lock(&self.shared.model);
+        model.list = None;
+        model.end(Ended {
             job: self.job.clone(),
             task: self.id.clone(),
             attempt: self.attempt,

@@ -41,7 +41,9 @@ impl FakeChronos {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Model) -> T) -> T {
-        act(&mut lock(&self.shared.model))
+        let mut model = lock(&self.shared.model);
+        model.list = None;
+        act(&mut model)
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -204,7 +206,7 @@ impl Shared {
     }
 
     fn answer(&self, request: &Request) -> Reply {
-        let model = lock(&self.model);
+        let mut model = lock(&self.model);
         let path = request.path();
         if path == "/ping" {
             return Reply::text(200, "pong\n");

@@ -130,6 +130,8 @@ impl Instance {
     }
 
     pub(super) fn stop(&self) -> io::Result<()> {
+        // A paused one would not hear it.
+        self.resume()?;
         if let Some(master) = self.master() {
             signal("-TERM", &[master]);
         }
@@ -160,6 +162,20 @@ impl Instance {
             signal("-KILL", &left);
             sleep(LOOK);
         }
+    }
+
+    pub(super) fn pause(&self) -> io::Result<()> {
+        // First who would start others, or think them dead.
+        if let Some(master) = self.master() {
+            signal("-STOP", &[master]);
+        }
+        signal("-STOP", &self.processes()?);
+        Ok(())
+    }
+
+    pub(super) fn resume(&self) -> io::Result<()> {
+        signal("-CONT", &self.processes()?);
+        Ok(())
     }
 
     pub(super) fn queue(&self) -> io::Result<Vec<serde_json::Value>> {
@@ -304,6 +320,9 @@ fn free_ports(settings: &Builder) -> io::Result<Ports> {
 }
 
 fn signal(name: &str, pids: &[u32]) {
+    if pids.is_empty() {
+        return;
+    }
     // One that is already gone is no error.
     let _ = Command::new("kill")
         .arg(name)

@@ -8,14 +8,15 @@ use std::{
 };
 
 /// Waits for the end of its input, which comes with the test's process, however that ends. Then stops the
-/// master whose working directory is the queue, and removes the folder.
+/// master whose working directory is the queue, with its group, and removes the folder.
 const SCRIPT: &str = r#"
 cat >/dev/null
 pid=$(tr -dc 0-9 <"$1/queue/pid/master.pid")
 ours() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/queue" ]; }
 tries=0
 while ours "$1" && [ $tries -lt 100 ]; do
-  if [ $tries -lt 50 ]; then kill -TERM "$pid"; else kill -KILL "$pid"; fi
+  kill -CONT -- "-$pid"
+  if [ $tries -lt 50 ]; then kill -TERM "$pid"; else kill -KILL -- "-$pid"; fi
   tries=$((tries + 1))
   sleep 0.1
 done

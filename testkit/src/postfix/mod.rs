@@ -106,6 +106,24 @@ impl Postfix {
         self.blocking(Instance::kill).await
     }
 
+    /// Stops the clock for all its processes (SIGSTOP): it takes connections, and says nothing.
+    ///
+    /// # Errors
+    ///
+    /// Its processes cannot be listed.
+    pub async fn pause(&self) -> io::Result<()> {
+        self.blocking(Instance::pause).await
+    }
+
+    /// Goes on after [`pause`](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// Its processes cannot be listed.
+    pub async fn resume(&self) -> io::Result<()> {
+        self.blocking(Instance::resume).await
+    }
+
     /// Starts it again on the same ports, after [`stop`](Self::stop) or [`kill`](Self::kill).
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use notifier_testkit::{peer, postfix::Rig, program::Program};
 
-use crate::scene::{Scene, runs, stop, until};
+use crate::scene::{Scene, has_noted, runs, stop, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_waits_at_the_relay_while_what_is_behind_it_is_down() {
@@ -61,13 +61,6 @@ async fn mail_waits_at_the_relay_while_what_is_behind_it_is_down() {
     peer::ran("Postfix");
 }
 
-/// Whether the watcher has noted that the mail about a run is delivered.
-fn has_noted(watcher: &Program, run: &str) -> bool {
-    let log = watcher.stderr();
-    log.lines()
-        .any(|l| l.contains(" delivered ") && l.contains(run))
-}
-
 /// How many mails to an address wait at the relay.
 async fn waiting(rig: &Rig, address: &str) -> usize {
     let queue = rig.relay.queue().await.unwrap();
@@ -121,6 +114,46 @@ async fn what_fails_while_the_relay_is_down_is_told_when_it_is_back() {
     assert_eq!(runs(&rig.upstream, "ann"), anns);
     assert_eq!(runs(&rig.upstream, "bob"), bobs);
     assert_eq!(runs(&rig.upstream, "end").len(), 2);
+    stop(watcher).await;
+    peer::ran("Postfix");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_while_the_relay_says_nothing_is_told_when_it_speaks_again() {
+    let Some(rig) = Rig::start(&["begun", "ann", "end"]).await else {
+        return;
+    };
+    let scene = Scene::new(&rig).await;
+    // With a link that is kept: the mails that it is given are never answered.
+    let flags = [
+        "-smtp.timeout=500ms",
+        "-smtp.connect_timeout=1s",
+        "-smtp.pool=2",
+    ];
+    let mut watcher = scene.start(&flags);
+    scene.has_begun(&rig.upstream, &mut watcher, "begun").await;
+    scene.mark(&rig, &mut watcher, "end").await;
+
+    rig.relay.pause().await.unwrap();
+    scene.job("ann", "ann@mail.example");
+    let mut expected: Vec<String> = (0..6).map(|_| scene.fail("ann")).collect();
+    until(&mut watcher, "missing answers", async |w: &Program| {
+        let log = w.stderr();
+        let missed = |l: &&str| l.contains("was silent") || l.contains("handshake");
+        log.lines().filter(missed).count() >= 4
+    })
+    .await;
+    rig.relay.resume().await.unwrap();
+    until(&mut watcher, "telling of all", async |w: &Program| {
+        expected.iter().all(|run| has_noted(w, run))
+    })
+    .await;
+    until(&mut watcher, "handing all on", async |_| {
+        rig.relay.queue().await.unwrap().is_empty() && runs(&rig.upstream, "ann").len() >= 6
+    })
+    .await;
+    expected.sort();
+    assert_eq!(runs(&rig.upstream, "ann"), expected);
     stop(watcher).await;
     peer::ran("Postfix");
 }

@@ -5,9 +5,10 @@ use notifier_testkit::{
     mesos::Death,
     peer,
     postfix::Rig,
+    program::Program,
 };
 
-use crate::scene::{Scene, mails, runs, stop};
+use crate::scene::{Scene, has_noted, mails, runs, stop, until};
 
 const MESSAGE: &str = "Container exited with status 3: Größe überschritten";
 
@@ -46,9 +47,21 @@ async fn owners_are_told_of_each_run_of_the_last_or_from_the_second_on() {
         scene.chronos.job(own.retries(2).env("CHRONOS_NOTIFY", "3"));
         let ids = fail_thrice(&scene, &job);
         let others = fail_thrice(&scene, &other);
+        let expected: Vec<String> = told.iter().map(|n| ids[*n].clone()).collect();
+        // A job may wait for what Chronos makes of its failure while others are told.
+        until(
+            &mut watcher,
+            "telling of both jobs",
+            async |w: &Program| {
+                expected
+                    .iter()
+                    .chain(&others[2..])
+                    .all(|run| has_noted(w, run))
+            },
+        )
+        .await;
         scene.mark(&rig, &mut watcher, &mailbox("end")).await;
 
-        let expected: Vec<String> = told.iter().map(|n| ids[*n].clone()).collect();
         for name in ["first", "second"] {
             let found = runs(&rig.upstream, &mailbox(name));
             assert_eq!(

@@ -82,9 +82,10 @@ impl Scene {
         Program::start(env!("CARGO_BIN_EXE_chronos-watcher"), &flags, &[])
     }
 
-    /// A job that fails for good at each run.
+    /// A job that fails for good at each run, and is told of each time.
     pub(crate) fn job(&self, name: &str, owner: &str) {
-        self.chronos.job(JobSpec::new(name).owner(owner).retries(0));
+        let job = JobSpec::new(name).owner(owner).retries(0);
+        self.chronos.job(job.env("CHRONOS_NOTIFY", "every"));
     }
 
     /// Lets a job fail once; returns the id of the run.
@@ -113,12 +114,17 @@ impl Scene {
     /// what failed before it is told then, too.
     pub(crate) async fn mark(&self, rig: &Rig, watcher: &mut Program, job: &str) {
         self.job(job, &address(job));
-        self.fail(job);
-        until(watcher, "telling of the last failure", async |_| {
-            !rig.upstream.mailbox(job).is_empty()
-                && rig.relay.queue().await.unwrap().is_empty()
-                && rig.upstream.queue().await.unwrap().is_empty()
-        })
+        let run = self.fail(job);
+        until(
+            watcher,
+            "telling of the last failure",
+            async |w: &Program| {
+                has_noted(w, &run)
+                    && !rig.upstream.mailbox(job).is_empty()
+                    && rig.relay.queue().await.unwrap().is_empty()
+                    && rig.upstream.queue().await.unwrap().is_empty()
+            },
+        )
         .await;
     }
 }
@@ -156,6 +162,13 @@ pub(crate) fn runs(inbox: &Postfix, mailbox: &str) -> Vec<String> {
         .collect();
     runs.sort();
     runs
+}
+
+/// Whether the watcher has noted that the mail about a run is delivered.
+pub(crate) fn has_noted(watcher: &Program, run: &str) -> bool {
+    let log = watcher.stderr();
+    log.lines()
+        .any(|l| l.contains(" delivered ") && l.contains(run))
 }
 
 /// Waits for something, as long as the watcher runs.
