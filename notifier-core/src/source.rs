@@ -4,7 +4,7 @@ use std::fmt;
 
 use futures_core::stream::BoxStream;
 
-use crate::{FailureKey, FailureRecord, Result};
+use crate::{Error, FailureKey, FailureRecord, Result};
 
 /// Watches something and hands over its failures.
 ///
@@ -57,6 +57,8 @@ pub struct Batch {
     pub listed: Option<Vec<FailureKey>>,
     /// The source's own note of where it stands.
     pub cursor: Option<serde_json::Value>,
+    /// What is in trouble all the same: a part of the source cannot be read now.
+    pub trouble: Option<Error>,
     /// Called after the commit.
     pub ack: Ack,
 }
@@ -88,6 +90,14 @@ impl Batch {
     #[must_use]
     pub fn with_cursor(mut self, cursor: serde_json::Value) -> Self {
         self.cursor = Some(cursor);
+        self
+    }
+
+    /// Adds what is in trouble all the same: the source stays unhealthy with it, though this
+    /// batch is stored. A batch without says that all is well.
+    #[must_use]
+    pub fn with_trouble(mut self, trouble: Error) -> Self {
+        self.trouble = Some(trouble);
         self
     }
 

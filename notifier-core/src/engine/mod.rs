@@ -432,6 +432,15 @@ impl Shared {
         Some(group.of(failure, &redactor))
     }
 
+    /// Notes that a source, or a part of it, cannot be read; says so when that is new.
+    fn unreadable(&self, source: &str, e: &Error) {
+        if self.health.unreadable(source, e) {
+            tracing::warn!(source, error = %e.report(), "cannot read the source");
+        } else {
+            tracing::debug!(source, error = %e.report(), "still cannot read the source");
+        }
+    }
+
     /// Notes an error of the outbox. One that no waiting helps ends the run: what is
     /// damaged is not used on.
     fn outbox_failed(&self, e: &Error) {
@@ -452,8 +461,11 @@ async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde
     let mut events = source.events(cursor);
     while let Some(item) = events.next().await {
         match item {
-            Ok(batch) => {
-                shared.health.readable(&name);
+            Ok(mut batch) => {
+                match batch.trouble.take() {
+                    None => shared.health.readable(&name),
+                    Some(e) => shared.unreadable(&name, &e),
+                }
                 let (commit, ack) = shared.route(&name, batch).await;
                 if keep(&shared, &name, commit).await {
                     ack.done();
@@ -461,11 +473,7 @@ async fn read(shared: Arc<Shared>, source: Box<dyn Source>, cursor: Option<serde
             }
             Err(e) => {
                 shared.counters.source_error();
-                if shared.health.unreadable(&name, &e) {
-                    tracing::warn!(source = %name, error = %e.report(), "cannot read the source");
-                } else {
-                    tracing::debug!(source = %name, error = %e.report(), "still cannot read the source");
-                }
+                shared.unreadable(&name, &e);
             }
         }
     }

@@ -348,6 +348,38 @@ impl Limits {
     }
 }
 
+/// Some target may have it, and nobody will ever know.
+fn in_doubt(receipt: &Receipt) -> bool {
+    let mut errors = receipt
+        .targets
+        .iter()
+        .filter_map(|t| t.verdict.as_ref().err());
+    errors.any(|e| e.delivery() == Delivery::Unknown)
+}
+
+/// Which targets have the message, with the service's ids of it, for the delivery's story.
+fn who_has_it(receipt: &Receipt) -> String {
+    let have: Vec<String> = receipt
+        .targets
+        .iter()
+        .filter_map(|t| match t.verdict.as_ref().ok()?.id.as_deref() {
+            Some(id) => Some(format!("{} ({id})", t.target)),
+            None => Some(t.target.clone()),
+        })
+        .take(20)
+        .collect();
+    match (have.len(), receipt.error().is_some()) {
+        (0, _) => String::new(),
+        (_, true) => format!(
+            "{} of {} have it: {}; ",
+            have.len(),
+            receipt.targets.len(),
+            have.join(", ")
+        ),
+        (_, false) => have.join(", "),
+    }
+}
+
 /// What an answer says of the destination itself.
 #[derive(Debug, PartialEq, Eq)]
 enum Bearing {
@@ -411,12 +443,16 @@ fn judge(
     if let Some(e) = receipt.error() {
         let code = e.code().map_or_else(|| e.kind().to_string(), str::to_owned);
         attempt.code = Some(redactor.redact(&code).into_owned());
-        attempt.detail = redactor
-            .redact(&e.report().to_string())
-            .chars()
-            .take(2_000)
-            .collect();
+        attempt.detail = e.report().to_string();
     }
+    if receipt.targets.len() > 1 || receipt.error().is_none() {
+        attempt.detail = format!("{}{}", who_has_it(&receipt), attempt.detail);
+    }
+    attempt.detail = redactor
+        .redact(&attempt.detail)
+        .chars()
+        .take(2_000)
+        .collect();
     let backoff = &shared.timing.backoff;
     // What an attempt shows of the destination does not depend on what becomes of the message.
     let sign = match &receipt.next() {
@@ -456,6 +492,7 @@ fn judge(
             // What is given up may have arrived all the same.
             attempt.outcome = match receipt.next() {
                 Next::Retry { unknown: true, .. } => Outcome::Unknown,
+                _ if in_doubt(&receipt) => Outcome::Unknown,
                 _ => Outcome::Dead,
             };
             if !why.is_empty() {
