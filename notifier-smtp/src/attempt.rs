@@ -1,6 +1,6 @@
 //! One attempt to deliver one report.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use notifier_core::{
     Delivered, Delivery, Error, ErrorKind, Receipt, Report, ReportOptions, Result, Scope,
@@ -21,6 +21,9 @@ use crate::{
 
 /// What a relay adds to a message before it measures it again: a field `Received`, and more.
 const ADDED: usize = 1024;
+
+/// The least time that must be left for a mail to be begun, unless `final_timeout` is shorter.
+const ENOUGH: Duration = Duration::from_secs(60);
 
 /// What is needed throughout.
 pub(crate) struct Attempt<'a> {
@@ -75,7 +78,8 @@ impl<'a> Attempt<'a> {
         if mail.recipients.is_empty() && mail.fallback.is_empty() {
             return Err(Error::config(
                 "nobody to write to: set -smtp.to or -smtp.fallback, or give the task an owner",
-            ));
+            )
+            .with_scope(Scope::Target));
         }
         let wire = wire(&mail).map_err(|f| f.error())?;
         Ok(Self {
@@ -169,6 +173,17 @@ impl<'a> Attempt<'a> {
             if turn.is_empty() {
                 return Ok(Some(session));
             }
+            let left = self.until.saturating_duration_since(Instant::now());
+            if left < ENOUGH.min(session.last) {
+                // The answer to the dot would be given up too early, and the outcome unknown.
+                return Err(Failure::later(
+                    ErrorKind::Timeout,
+                    format!(
+                        "{} was too slow for another mail in this attempt",
+                        self.pool.server()
+                    ),
+                ));
+            }
             if !is_first {
                 self.save().await?;
             }
@@ -187,10 +202,16 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             for (n, verdict) in turn.into_iter().zip(outcome.verdicts) {
-                if verdict != Verdict::TooMany {
-                    self.progress.note(&targets[n].0, &verdict);
-                    targets[n].1 = Some(verdict);
-                }
+                let to = &targets[n].0;
+                let verdict = match verdict {
+                    Verdict::TooMany => continue,
+                    Verdict::Failed(f) if f.delivery == Delivery::Unknown => {
+                        Verdict::Failed(self.progress.doubt(to, f))
+                    }
+                    verdict => verdict,
+                };
+                self.progress.note(to, &verdict);
+                targets[n].1 = Some(verdict);
             }
             let is_put_off = outcome.whole.as_ref().is_some_and(|f| !f.is_dead());
             match outcome.whole {
@@ -294,7 +315,15 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn receipt(self, targets: Targets, fallback: Targets) -> Receipt {
+    fn receipt(self, mut targets: Targets, mut fallback: Targets) -> Receipt {
+        // Whatever became of this attempt, an earlier mail may have arrived.
+        for (to, verdict) in targets.iter_mut().chain(&mut fallback) {
+            if let Some(Verdict::Failed(failure)) = verdict
+                && self.progress.is_in_doubt(to)
+            {
+                failure.delivery = Delivery::Unknown;
+            }
+        }
         let mut receipt = Receipt::default().with_progress(self.progress.to_json());
         for warning in self.mail.warnings {
             receipt = receipt.with_warning(Error::new(warning_kind(&warning), warning));

@@ -48,7 +48,7 @@ impl SmtpReporterBuilder {
     }
 
     /// How TLS is used: `required`, `implicit`, `opportunistic` or `none`. Default `implicit`
-    /// with `smtps://`, `required` with a user, else `opportunistic`.
+    /// with `smtps://`, `required` with a user, a `ca` or a `tls_name`, else `opportunistic`.
     pub fn tls(self, mode: &str) -> Self {
         self.option("tls", mode)
     }

@@ -6,6 +6,8 @@ use notifier_core::{Delivery, Error, ErrorKind, Retry, Scope, redact::Redactor};
 
 use crate::{delay, reply::Reply};
 
+/// How long a relay that may have a mail is given to settle, before it is sent once more.
+const SETTLE: Duration = Duration::from_secs(60);
 /// The most characters of a relay's text in an error.
 const LONGEST_TEXT: usize = 200;
 
@@ -107,6 +109,14 @@ impl Failure {
         self.retry == Retry::Never
     }
 
+    /// As it is after a second mail whose answer was lost: there is no third.
+    pub(crate) fn given_up(mut self) -> Self {
+        self.text
+            .push_str("; it may have arrived twice already, and is not sent again");
+        self.retry = Retry::Exhausted;
+        self
+    }
+
     /// The error.
     pub(crate) fn error(&self) -> Error {
         let e = Error::new(self.kind, self.text.clone())
@@ -185,6 +195,9 @@ impl Who {
         let mut failure = self.broken(&Step::Body, fault);
         failure.text.push_str(", and may have taken it");
         failure.delivery = Delivery::Unknown;
+        failure.retry = Retry::Later {
+            after: Some(SETTLE),
+        };
         failure
     }
 

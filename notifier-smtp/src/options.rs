@@ -23,7 +23,7 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         ),
         OptionSpec::new(
             "tls",
-            "required: STARTTLS or no mail; implicit: TLS from the first byte; opportunistic: STARTTLS where offered, unchecked; none. Unless set: implicit for smtps://, required if there is a user, else opportunistic",
+            "required: STARTTLS or no mail; implicit: TLS from the first byte; opportunistic: STARTTLS where offered, the certificate unchecked; none. Unless set: implicit for smtps://, required with -smtp.user, -smtp.ca or -smtp.tls_name, else opportunistic",
         )
         .kind(OptionKind::Choice(&[
             "required",
@@ -33,12 +33,12 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         ])),
         OptionSpec::new(
             "ca",
-            "PEM file of certificate authorities to trust instead of the system's",
+            "PEM file of certificate authorities to trust instead of the system's; it makes required the default of -smtp.tls",
         )
         .kind(OptionKind::Path),
         OptionSpec::new(
             "tls_name",
-            "name that the relay's certificate must bear, where it is not the host of -smtp.server",
+            "name that the relay's certificate must bear, where it is not the host of -smtp.server; it makes required the default of -smtp.tls",
         ),
         OptionSpec::new("user", "name to log in with; no login without one"),
         OptionSpec::new(
@@ -105,7 +105,7 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         )
         .kind(OptionKind::List)
         .label(),
-        OptionSpec::new("attach_size", "the most of each log that is attached")
+        OptionSpec::new("attach_size", "the most of each log that is attached, at most 25MiB")
             .kind(OptionKind::Size)
             .default("256KiB"),
         OptionSpec::new(
@@ -116,29 +116,29 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         .default("20"),
         OptionSpec::new(
             "connect_timeout",
-            "the longest that the connection may take, and the handshake of TLS",
+            "the longest that the connection may take, and the handshake of TLS: more than 0, at most 29m",
         )
         .kind(OptionKind::Duration)
         .default("30s"),
         OptionSpec::new(
             "timeout",
-            "the longest wait for an answer of the relay, but for the last",
+            "the longest wait for an answer of the relay, but for the last: more than 0, at most 29m",
         )
         .kind(OptionKind::Duration)
         .default("5m"),
         OptionSpec::new(
             "final_timeout",
-            "the longest wait for the answer to the whole mail",
+            "the longest wait for the answer to the whole mail: more than 0, at most 29m",
         )
         .kind(OptionKind::Duration)
         .default("10m"),
         OptionSpec::new(
             "pool",
-            "how many mails may be under way at once, and so how many connections are kept",
+            "how many mails may be under way at once, and so how many connections are kept: from 1 to 64",
         )
         .kind(OptionKind::Integer)
         .default("4"),
-        OptionSpec::new("idle", "how long a connection is kept without a mail")
+        OptionSpec::new("idle", "how long a connection is kept without a mail: 0 for not at all, at most 24h")
             .kind(OptionKind::Duration)
             .default("60s"),
         Rate::option("unlimited"),

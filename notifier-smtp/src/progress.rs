@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use notifier_core::{ErrorKind, Scope};
+use notifier_core::{Delivery, ErrorKind, Retry, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::{address::Address, error::Failure, transaction::Verdict};
@@ -16,6 +16,9 @@ pub(crate) struct Progress {
     /// Who was refused for good.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     refused: BTreeMap<String, Refused>,
+    /// To whom a mail went whose answer was lost, and how many did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    doubts: BTreeMap<String, u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,10 +30,19 @@ struct Refused {
     /// Of the recipient alone, not of the mail.
     #[serde(default)]
     target: bool,
+    /// Not refused: given up, since nobody knows whether it arrived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unknown: bool,
 }
 
-/// The kinds that a refusal for good has here.
-const KINDS: [ErrorKind; 4] = [
+/// How many mails may go to somebody without an answer.
+const MOST_DOUBTS: u32 = 2;
+
+/// The kinds that a refusal for good, and an end in doubt, has here.
+const KINDS: [ErrorKind; 7] = [
+    ErrorKind::Timeout,
+    ErrorKind::Unavailable,
+    ErrorKind::InvalidResponse,
     ErrorKind::Rejected,
     ErrorKind::PermissionDenied,
     ErrorKind::TooLarge,
@@ -54,16 +66,29 @@ impl Progress {
             }
             // What is wrong with the login or the relay may be put right.
             Verdict::Failed(f) if f.is_dead() && f.scope != Scope::Destination => {
-                let refused = Refused {
-                    text: f.text.clone(),
-                    code: f.code.clone(),
-                    kind: f.kind.as_str().to_owned(),
-                    target: f.scope == Scope::Target,
-                };
-                self.refused.insert(to, refused);
+                self.refused.insert(to, Refused::of(f));
+            }
+            Verdict::Failed(f) if f.retry == Retry::Exhausted => {
+                self.refused.insert(to, Refused::of(f));
             }
             Verdict::Failed(_) | Verdict::TooMany => {}
         }
+    }
+
+    /// Counts an outcome that nobody knows, and says what follows for this recipient: one more
+    /// mail, and no third.
+    pub(crate) fn doubt(&mut self, to: &Address, failure: Failure) -> Failure {
+        let doubts = self.doubts.entry(to.to_string()).or_default();
+        *doubts = doubts.saturating_add(1);
+        match *doubts >= MOST_DOUBTS {
+            true => failure.given_up(),
+            false => failure,
+        }
+    }
+
+    /// Whether an earlier mail may have reached this recipient.
+    pub(crate) fn is_in_doubt(&self, to: &Address) -> bool {
+        self.doubts.contains_key(&to.to_string())
     }
 
     /// The verdict that was noted.
@@ -79,12 +104,28 @@ impl Progress {
         if refused.target {
             failure.scope = Scope::Target;
         }
+        if refused.unknown {
+            failure.retry = Retry::Exhausted;
+            failure.delivery = Delivery::Unknown;
+        }
         Some(Verdict::Failed(failure))
     }
 
     /// As it is kept.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+impl Refused {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            text: failure.text.clone(),
+            code: failure.code.clone(),
+            kind: failure.kind.as_str().to_owned(),
+            target: failure.scope == Scope::Target,
+            unknown: failure.retry == Retry::Exhausted,
+        }
     }
 }
 
@@ -124,6 +165,34 @@ mod tests {
         for (to, verdict, stays) in rows {
             assert_eq!(p.of(&address(to)), stays.then_some(verdict), "{to}");
         }
+    }
+
+    #[test]
+    fn the_second_mail_without_an_answer_is_the_last() {
+        let lost = Failure {
+            delivery: Delivery::Unknown,
+            ..Failure::later(ErrorKind::Timeout, "silent, and may have taken it")
+        };
+        let (a, b) = (address("a@x"), address("b@x"));
+        let mut p = Progress::default();
+        let first = p.doubt(&a, lost.clone());
+        assert_eq!(first, lost);
+        p.note(&a, &Verdict::Failed(first));
+        // Kept, as by the engine.
+        let mut p = Progress::read(Some(&p.to_json()));
+        assert_eq!((p.of(&a), p.is_in_doubt(&a)), (None, true));
+        // Another's first is its own.
+        assert_eq!(p.doubt(&b, lost.clone()).retry, lost.retry);
+        let second = p.doubt(&a, lost);
+        assert_eq!(
+            (second.retry, second.delivery),
+            (Retry::Exhausted, Delivery::Unknown)
+        );
+        assert!(second.text.contains("may have arrived twice"), "{second:?}");
+        p.note(&a, &Verdict::Failed(second.clone()));
+        let p = Progress::read(Some(&p.to_json()));
+        assert_eq!(p.of(&a), Some(Verdict::Failed(second)));
+        assert_eq!(p.of(&b), None);
     }
 
     #[test]

@@ -62,6 +62,9 @@ impl SmtpReporter {
                 login.password()?;
             }
             if !pools.iter().any(|p| *p.server() == server) {
+                for warning in server.warnings() {
+                    tracing::warn!(relay = %server, "{warning}");
+                }
                 pools.push(Pool::new(server)?);
             }
         }

@@ -64,21 +64,35 @@ pub(crate) struct Limits {
 
 /// The longest that one attempt may take, whatever the options add up to.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(29 * 60);
+/// The longest that a connection is kept.
+const LONGEST_IDLE: Duration = Duration::from_secs(86_400);
+/// The most connections to one relay.
+const MOST_CONNECTIONS: usize = 64;
 
 impl Limits {
-    fn of(settings: &Settings) -> Self {
-        let time = |key, usual| {
-            let time = settings.duration(key).filter(|d| !d.is_zero());
-            time.unwrap_or(Duration::from_secs(usual))
+    fn of(settings: &Settings) -> Result<Self> {
+        let time = |key, usual| match settings.duration(key) {
+            Some(time) if time.is_zero() => Err(Error::config(format!(
+                "smtp.{key}: no answer comes in 0s; set a longer time, or leave it out"
+            ))),
+            Some(time) => Ok(time.min(LONGEST_ATTEMPT)),
+            None => Ok(Duration::from_secs(usual)),
         };
-        let pool = settings.integer("pool").unwrap_or(4).clamp(1, 64);
-        Self {
-            connect: time("connect_timeout", 30),
-            reply: time("timeout", 300),
-            last: time("final_timeout", 600),
-            idle: settings.duration("idle").unwrap_or(Duration::from_secs(60)),
-            pool: usize::try_from(pool).unwrap_or(4),
+        let pool = settings.integer("pool").unwrap_or(4);
+        let pool = usize::try_from(pool).unwrap_or(usize::MAX);
+        if !(1..=MOST_CONNECTIONS).contains(&pool) {
+            return Err(Error::config(format!(
+                "smtp.pool: {pool} is not from 1 to {MOST_CONNECTIONS}"
+            )));
         }
+        let idle = settings.duration("idle").unwrap_or(Duration::from_secs(60));
+        Ok(Self {
+            connect: time("connect_timeout", 30)?,
+            reply: time("timeout", 300)?,
+            last: time("final_timeout", 600)?,
+            idle: idle.min(LONGEST_IDLE),
+            pool,
+        })
     }
 
     /// The longest that one attempt takes: a connection, a few slow replies, the last reply.
@@ -100,7 +114,9 @@ impl Server {
             return Ok(None);
         };
         let login = Login::read(settings)?;
-        let tls = tls(settings, place.scheme, login.is_some())?;
+        // Who names an authority or a name wants them checked.
+        let is_checked = ["ca", "tls_name"].iter().any(|k| settings.get(k).is_some());
+        let tls = tls(settings, place.scheme, login.is_some() || is_checked)?;
         let usual = match (tls, login.is_some()) {
             (Tls::Implicit, _) => 465,
             (_, true) if place.is_named => 587,
@@ -114,8 +130,23 @@ impl Server {
             ca: settings.get("ca").map(PathBuf::from),
             login,
             helo: settings.get("helo").map(helo).transpose()?,
-            limits: Limits::of(settings),
+            limits: Limits::of(settings)?,
         }))
+    }
+}
+
+impl Server {
+    /// What was said outright and is seldom meant, for a log.
+    pub(crate) fn warnings(&self) -> Vec<&'static str> {
+        let unused = self.ca.is_some() || self.tls_name.is_some();
+        let mut all = Vec::new();
+        if self.tls == Tls::None && self.login.is_some() {
+            all.push("the password goes out without TLS, since -smtp.tls is none");
+        }
+        if !self.tls.is_checked() && unused {
+            all.push("no certificate is checked, whatever -smtp.ca and -smtp.tls_name say, since -smtp.tls is opportunistic or none");
+        }
+        all
     }
 }
 
@@ -259,7 +290,7 @@ fn host(text: &str) -> Option<String> {
     (is_name && !ascii.starts_with(['-', '.'])).then_some(ascii)
 }
 
-fn tls(settings: &Settings, scheme: Scheme, has_user: bool) -> Result<Tls> {
+fn tls(settings: &Settings, scheme: Scheme, is_needed: bool) -> Result<Tls> {
     let said = match settings.get("tls") {
         Some("required") => Some(Tls::Required),
         Some("implicit") => Some(Tls::Implicit),
@@ -281,7 +312,7 @@ fn tls(settings: &Settings, scheme: Scheme, has_user: bool) -> Result<Tls> {
             "smtp.tls: smtp:// in -smtp.server is not implicit TLS; write smtps:// instead",
         )),
         (_, Some(tls)) => Ok(tls),
-        (_, None) if has_user => Ok(Tls::Required),
+        (_, None) if is_needed => Ok(Tls::Required),
         (_, None) => Ok(Tls::Opportunistic),
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     link::{Link, Stream},
     login::log_in,
     offers::Offers,
+    reply::Reply,
     server::{Server, Tls},
     tls::Handshake,
 };
@@ -107,11 +108,22 @@ impl Session {
                 ));
             }
             Tls::Required | Tls::Opportunistic if offers.starttls => {
-                let (stream, dialogue) = starttls(link, &who, limits.reply).await?;
-                link = Link::of(shake(stream).await?, until).with_dialogue(dialogue);
-                // All that was learnt before counts no more (RFC 3207 §4.2).
-                offers = ehlo(&mut link, &hello, &who, limits.reply).await?;
-                is_private = true;
+                match starttls(&mut link, &who, limits.reply).await? {
+                    None => {
+                        let bare = link.into_stream().await;
+                        let (stream, dialogue) =
+                            bare.map_err(|fault| who.broken(&Step::StartTls, &fault))?;
+                        link = Link::of(shake(stream).await?, until).with_dialogue(dialogue);
+                        // All that was learnt before counts no more (RFC 3207 §4.2).
+                        offers = ehlo(&mut link, &hello, &who, limits.reply).await?;
+                        is_private = true;
+                    }
+                    // It has none after all: as where it offers none.
+                    Some(reply) if goes_on(server, &reply) => {
+                        tracing::debug!(relay = %server, "STARTTLS was answered {}: the mail goes in the clear", reply.codes());
+                    }
+                    Some(reply) => return Err(who.refused(&Step::StartTls, &reply)),
+                }
             }
             _ => {}
         }
@@ -196,21 +208,23 @@ async fn ehlo(
     ))))
 }
 
-async fn starttls(
-    mut link: Link,
-    who: &Who,
-    within: Duration,
-) -> Result<(Box<dyn Stream>, crate::dialogue::Dialogue), Failure> {
+/// Whether mail goes in the clear after this refusal of STARTTLS: 454 is for no TLS now, 5yz
+/// for none (RFC 3207 §4). Never where TLS is required, nor a password.
+fn goes_on(server: &Server, reply: &Reply) -> bool {
+    let is_refusal = reply.code() == 454 || reply.is_permanent();
+    server.tls == Tls::Opportunistic && server.login.is_none() && is_refusal
+}
+
+/// Asks for TLS; the refusal, if it is one.
+async fn starttls(link: &mut Link, who: &Who, within: Duration) -> Result<Option<Reply>, Failure> {
     let broken = |fault| who.broken(&Step::StartTls, &fault);
     let reply = link
         .ask(&Starttls.to_string(), within)
         .await
         .map_err(broken)?;
     match reply.code() {
-        220 => link.into_stream().await.map_err(broken),
-        _ if reply.is_transient() || reply.is_permanent() => {
-            Err(who.refused(&Step::StartTls, &reply))
-        }
+        220 => Ok(None),
+        _ if reply.is_transient() || reply.is_permanent() => Ok(Some(reply)),
         code => Err(broken(Fault::Malformed(format!(
             "{code} where 220 was due"
         )))),

@@ -1,6 +1,6 @@
 //! TLS to a relay: rustls with ring, no state of the process' own.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use notifier_core::{Error, Result};
 use rustls::{
@@ -33,7 +33,9 @@ impl Handshake {
     /// # Errors
     /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) with the option's name.
     pub(crate) fn of(server: &Server) -> Result<Option<Self>> {
-        if server.tls == Tls::None {
+        // A file that is named and of no use is a mistake, whether it is needed or not.
+        let named = server.ca.as_deref().map(from_file).transpose()?;
+        if server.tls == Tls::None && server.tls_name.is_none() {
             return Ok(None);
         }
         let name = server.tls_name.as_deref().unwrap_or(&server.host);
@@ -50,12 +52,18 @@ impl Handshake {
             ))
             .with_source(e)
         })?;
+        if server.tls == Tls::None {
+            return Ok(None);
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| Error::internal("TLS cannot be set up").with_source(e))?;
         let config = if server.tls.is_checked() {
-            builder.with_root_certificates(roots(server)?)
+            builder.with_root_certificates(match named {
+                Some(roots) => roots,
+                None => system()?,
+            })
         } else {
             builder
                 .dangerous()
@@ -81,8 +89,8 @@ impl Handshake {
                     Some(
                         cause @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
                     ) => who
-                        .misconfigured(
-                            "has a certificate that is refused; check it, -smtp.ca and -smtp.tls_name",
+                        .unfit(
+                            "has a certificate that is refused; the mail waits until it is renewed, or until -smtp.ca and -smtp.tls_name fit it",
                         )
                         .because(who.tidy(&cause.to_string())),
                     _ => who
@@ -102,19 +110,22 @@ impl std::fmt::Debug for Handshake {
     }
 }
 
-/// The authorities to trust: those of the file if one is named, else the system's.
-fn roots(server: &Server) -> Result<RootCertStore> {
+/// The authorities that the system trusts.
+fn system() -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let Some(path) = &server.ca else {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err(Error::config(
-                "smtp.ca: this system has no certificate authorities to trust; name a file of them",
-            ));
-        }
-        return Ok(roots);
-    };
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    match roots.is_empty() {
+        true => Err(Error::config(
+            "smtp.ca: this system has no certificate authorities to trust; name a file of them",
+        )),
+        false => Ok(roots),
+    }
+}
+
+/// The authorities of a file.
+fn from_file(path: &Path) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
     let shown = path.display();
     let pem = crate::login::bounded(path, MOST_OCTETS)
         .map_err(|e| Error::config(format!("smtp.ca: cannot read {shown}")).with_source(e))?;

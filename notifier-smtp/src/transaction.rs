@@ -153,11 +153,18 @@ impl<'a> Course<'a> {
         failure
     }
 
-    fn commands(&self) -> Result<Vec<(Asked, String)>, Failure> {
+    /// What is to be said; who cannot be named in a command is settled.
+    fn commands(&mut self) -> Result<Vec<(Asked, String)>, Failure> {
         let parameters = self.envelope.parameters(&self.session.offers, self.to);
         let mut all = vec![(Asked::Mail, mail(self.envelope.sender, parameters)?)];
         for (n, one) in self.to.iter().enumerate() {
-            all.push((Asked::Rcpt(n), rcpt(one)?));
+            match rcpt(one) {
+                Ok(line) => all.push((Asked::Rcpt(n), line)),
+                Err(failure) => {
+                    let failure = failure.at(Scope::Target);
+                    self.stands[n] = Stand::Settled(Verdict::Failed(failure));
+                }
+            }
         }
         all.push((Asked::Data, Data.to_string()));
         Ok(all)
@@ -216,6 +223,13 @@ impl<'a> Course<'a> {
         let first = group[0].0;
         let unasked = self.link().unasked(within).await;
         let sent = match unasked {
+            // What comes now would be taken for the answers to what is not asked.
+            Err(fault) => {
+                self.is_stale = first == Asked::Mail;
+                let failure = self.session.who.broken(&self.step(first), &fault);
+                self.drop_link(failure);
+                return false;
+            }
             Ok(Some(reply)) => {
                 self.is_stale = first == Asked::Mail;
                 let failure = self.refused(&self.step(first), &reply);
@@ -226,10 +240,15 @@ impl<'a> Course<'a> {
                 let lines: Vec<String> = group.iter().map(|(_, line)| line.clone()).collect();
                 self.link().write_all(&lines, within).await
             }
-            Err(fault) => Err(fault),
         };
         // What it said before it closed may still be there to read.
         let mut broken = sent.err();
+        if let Some(fault @ Fault::Stalled(_)) = &broken {
+            self.is_stale = first == Asked::Mail;
+            let failure = self.session.who.broken(&self.step(first), fault);
+            self.drop_link(failure);
+            return false;
+        }
         for (asked, _) in group {
             let reply = match self.link().reply(within).await {
                 Ok(reply) => reply,
@@ -331,7 +350,6 @@ impl<'a> Course<'a> {
             }
             // All of it left us, so it may be there.
             Sent::Broken(n, fault) if n >= wire.len() => return self.answered(Err(fault)),
-            Sent::Broken(_, fault @ Fault::Stalled(_)) => fault,
             Sent::Broken(_, fault) => fault,
             Sent::Interrupted => {
                 Fault::Malformed("an answer before the message was whole".to_owned())

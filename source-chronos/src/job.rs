@@ -122,14 +122,24 @@ impl Job {
         self.schedule.starts_with("R0/")
     }
 
-    /// Whether it differs in what is worth a commit of its own. Successes are not.
+    /// Whether it differs in what is worth a commit of its own. Successes are not, and neither
+    /// is that a schedule went on for them.
     pub(crate) fn differs(&self, other: &Self) -> bool {
-        let plain = |job: &Self| Self {
-            last_success: String::new(),
-            schedule: String::new(),
-            ..job.clone()
-        };
-        plain(self) != plain(other)
+        let counted = |j: &Self| (j.retries, j.disabled, j.errors, j.errors_in_a_row);
+        fn texts(j: &Job) -> [&str; 6] {
+            [
+                &j.name,
+                &j.owner,
+                &j.owner_name,
+                &j.parents,
+                &j.arguments,
+                &j.last_error,
+            ]
+        }
+        counted(self) != counted(other)
+            || texts(self) != texts(other)
+            || self.notify != other.notify
+            || self.labels != other.labels
     }
 
     /// What of it may lie in a store unsealed: no label that is a secret.

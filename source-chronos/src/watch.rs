@@ -33,6 +33,9 @@ const MOST_WAITING: usize = 500;
 /// takes, but not further than the interval.
 const GAP: Duration = Duration::from_millis(500);
 const SHARE: u32 = 4;
+/// While something is in trouble, batches that say no more than that all else is well are so far
+/// apart: health would say so, too, each time.
+const QUIET: Duration = Duration::from_secs(10 * 60);
 
 /// A failed run that is not judged.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ struct Carried {
     listed: Option<Vec<FailureKey>>,
     cursor: Option<Value>,
     ack: Ack,
+    /// It is a listing and no more.
+    is_plain: bool,
 }
 
 /// An error as it stands in health until there is none.
@@ -94,6 +99,8 @@ pub(crate) struct Watch {
     api_trouble: Option<Trouble>,
     /// The trouble is to be told.
     is_trouble_due: bool,
+    /// When the last batch was handed over.
+    last_batch: Option<Instant>,
     was_cut: bool,
 }
 
@@ -126,6 +133,7 @@ impl Watch {
             inner_trouble: None,
             api_trouble: None,
             is_trouble_due: false,
+            last_batch: None,
             was_cut: false,
             config,
         };
@@ -161,9 +169,9 @@ impl Watch {
             let landed = self.outgoing.landed();
             tokio::select! {
                 biased;
-                item = next_of(&mut self.inner) => self.heard(item),
-                Some(read) = self.reading.join_next() => self.read(read),
                 () = landed => {}
+                Some(read) = self.reading.join_next() => self.read(read),
+                item = next_of(&mut self.inner) => self.heard(item),
                 () = sleep_until(wake) => {}
             }
         }
@@ -212,6 +220,7 @@ impl Watch {
             ack,
             ..
         } = batch;
+        let is_plain = failures.is_empty() && baseline.is_empty() && cursor.is_none();
         for key in &baseline {
             self.is_changed |= self.judged.note(key);
         }
@@ -229,7 +238,21 @@ impl Watch {
             listed,
             cursor,
             ack,
+            is_plain,
         });
+    }
+
+    /// Only listings are to be handed over, and it is not the time. The last of them is kept.
+    fn is_quiet(&mut self) -> bool {
+        let is_plain = !self.is_changed && self.carried.iter().all(|c| c.is_plain);
+        let is_time = self
+            .last_batch
+            .is_none_or(|at| Instant::now() >= at + QUIET);
+        if !is_plain || is_time || (self.inner_trouble.is_none() && self.api_trouble.is_none()) {
+            return false;
+        }
+        self.carried.drain(..self.carried.len().saturating_sub(1));
+        true
     }
 
     fn wait_for(&mut self, failure: FailureRecord) {
@@ -320,12 +343,18 @@ impl Watch {
         let owed = owed.filter_map(|e| Some(e.owed_since? + self.config.settle));
         let waiting = self.waiting.iter().map(|w| w.deadline);
         let leaving = self.outgoing.next_time();
+        if let (Some(last), false) = (self.last_batch, self.carried.is_empty()) {
+            wake = wake.min(last + QUIET);
+        }
         owed.chain(waiting).chain(leaving).fold(wake, Instant::min)
     }
 
     /// The next batch, if there is something to hand over.
     fn ready(&mut self) -> Option<Batch> {
         let failures = self.outgoing.take();
+        if failures.is_empty() && self.is_quiet() {
+            return None;
+        }
         let carried = self.carried.pop_front();
         let is_well = std::mem::take(&mut self.is_well);
         if failures.is_empty() && carried.is_none() && !self.is_changed && !is_well {
@@ -336,7 +365,9 @@ impl Watch {
             listed: None,
             cursor: None,
             ack: Ack::default(),
+            is_plain: true,
         });
+        self.last_batch = Some(Instant::now());
         let is_noted = std::mem::take(&mut self.is_changed)
             || !failures.is_empty()
             || carried.cursor.is_some();

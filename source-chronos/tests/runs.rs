@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Audience, LONG, SHORT, alone, both, briefs, mesos};
+use common::{Audience, LONG, SHORT, alone, both, briefs, mesos, polling};
 use futures_util::StreamExt as _;
 use notifier_core::{FailureRecord, Source as _};
 use notifier_testkit::{
@@ -343,6 +343,33 @@ async fn an_inner_source_that_ends_shows() {
     told.until("still ill", Audience::is_ill).await;
     cluster.master(0).restore().unwrap();
     told.until("well", |a| !a.is_ill()).await;
+}
+
+#[tokio::test]
+async fn trouble_of_one_side_is_not_called_over_by_the_other() {
+    let (chronos, cluster) = pair().await;
+    chronos.job(JobSpec::new("a").retries(0));
+    let told = Audience::of(alone(&chronos).inner(polling(&cluster)).settle(SHORT));
+    told.has_list().await;
+    told.until("begun", |a| a.cursor_says(|c| c.get("inner").is_some()))
+        .await;
+    chronos.server().refuse();
+    told.until("ill", Audience::is_ill).await;
+    let (batches, polls) = (told.batches(), cluster.master(0).requests().len());
+    told.until("polling on", |_| {
+        cluster.master(0).requests().len() > polls + 20
+    })
+    .await;
+    assert!(told.batches() <= batches + 1, "{}", told.batches());
+    // Failures are no quiet matter.
+    chronos.run(&cluster, "a").fail(Death::failed());
+    assert_eq!(names(&told.count(1).await), ["a"]);
+    told.until("still ill", Audience::is_ill).await;
+    chronos.server().restore().unwrap();
+    told.until("well", |a| !a.is_ill()).await;
+    let batches = told.batches();
+    told.until("hearing of polls", |a| a.batches() > batches + 5)
+        .await;
 }
 
 #[tokio::test]

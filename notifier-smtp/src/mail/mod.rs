@@ -26,6 +26,9 @@ use self::{
     draft::Draft, headers::Headers, logs::Logs, recipients::Recipients, texts::Texts, thread::Ids,
 };
 
+/// The most octets of a log that may be attached.
+const LARGEST_LOG: u64 = 25 * 1024 * 1024;
+
 /// A mail and whom it goes to.
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
@@ -172,7 +175,12 @@ impl Composer {
         if let Some(text) = settings.get("reply_to") {
             address("reply_to", text)?;
         }
-        Ok(())
+        match settings.size("attach_size") {
+            Some(octets) if octets > LARGEST_LOG => Err(Error::config(format!(
+                "smtp.attach_size: {octets} octets are more than 25MiB, and few relays take as much"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use notifier_core::{BackendSettings, Error, FailureRecord, Origin, Report, Result, Settings};
+use notifier_core::{
+    BackendSettings, Error, FailureRecord, Origin, Report, Result, Scope, Settings,
+};
 
 use crate::address::Address;
 
@@ -61,7 +63,8 @@ impl Recipients {
             if !all.warnings.is_empty() {
                 text += &format!(" ({})", all.warnings.join("; "));
             }
-            return Err(Error::config(text));
+            // It says nothing of the relay.
+            return Err(Error::config(text).with_scope(Scope::Target));
         }
         Ok(all)
     }

@@ -289,3 +289,20 @@ async fn many_recipients_go_out_in_groups() {
     let (outcome, _, _) = run(true, &names, rules).await;
     assert!(shown(&outcome).iter().all(|v| v == "ok A1B2C3"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_cannot_be_reset_is_not_used_again() {
+    for (does, open) in [
+        (OK, true),
+        (Say("502 5.5.1 no"), false),
+        (SayAndClose("421 4.3.2 bye"), false),
+        (Say("what"), false),
+        (Close, false),
+        (Stall, false),
+    ] {
+        let rules = vec![("MAIL", OK), ("RCPT", Say("550 5.1.1 no")), ("RSET", does)];
+        let (outcome, _, _) = run(false, &["a"], rules).await;
+        assert_eq!(shown(&outcome), ["550 5.1.1 dead"]);
+        assert_eq!(outcome.is_open, open, "{does:?}");
+    }
+}

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use notifier_core::{FailureKey, FailureRecord, Source};
 use notifier_testkit::{chronos::FakeChronos, conformance, mesos::FakeCluster};
 use source_chronos::{ChronosBuilder, ChronosSource};
-use source_mesos::MesosSource;
+use source_mesos::{Api, MesosSource};
 use tokio::task::JoinHandle;
 
 /// Longer than any test takes: who waits for so long waits for something else.
@@ -37,6 +37,16 @@ pub(crate) fn mesos(cluster: &FakeCluster) -> Box<dyn Source> {
     let (source, _) = MesosSource::builder([cluster.masters_flag()])
         .interval(Duration::from_millis(30))
         .sweep(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    Box::new(source)
+}
+
+/// One that polls the cluster.
+pub(crate) fn polling(cluster: &FakeCluster) -> Box<dyn Source> {
+    let (source, _) = MesosSource::builder([cluster.masters_flag()])
+        .api(Api::Poll)
+        .interval(Duration::from_millis(20))
         .build()
         .unwrap();
     Box::new(source)
@@ -156,7 +166,7 @@ impl Audience {
     }
 
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let end = tokio::time::Instant::now() + Duration::from_secs(60);
+        let end = tokio::time::Instant::now() + Duration::from_secs(120);
         while !is_so(self) {
             assert!(
                 tokio::time::Instant::now() < end,

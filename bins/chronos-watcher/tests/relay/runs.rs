@@ -49,16 +49,12 @@ async fn owners_are_told_of_each_run_of_the_last_or_from_the_second_on() {
         let others = fail_thrice(&scene, &other);
         let expected: Vec<String> = told.iter().map(|n| ids[*n].clone()).collect();
         // A job may wait for what Chronos makes of its failure while others are told.
-        until(
-            &mut watcher,
-            "telling of both jobs",
-            async |w: &Program| {
-                expected
-                    .iter()
-                    .chain(&others[2..])
-                    .all(|run| has_noted(w, run))
-            },
-        )
+        until(&mut watcher, "telling of both jobs", async |w: &Program| {
+            expected
+                .iter()
+                .chain(&others[2..])
+                .all(|run| has_noted(w, run))
+        })
         .await;
         scene.mark(&rig, &mut watcher, &mailbox("end")).await;
 

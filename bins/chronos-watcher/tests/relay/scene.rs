@@ -1,6 +1,11 @@
 //! A Chronos, its cluster, the relay, and a watcher between them.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use notifier_testkit::{
     chronos::{FakeChronos, JobSpec},
@@ -15,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::mail::Mail;
 
 /// How long whatever has to happen may take.
-pub(crate) const WAIT: Duration = Duration::from_secs(120);
+pub(crate) const WAIT: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) struct Scene {
@@ -24,6 +29,8 @@ pub(crate) struct Scene {
     folder: TempDir,
     port: u16,
     user: &'static str,
+    /// How many jobs got a name of their own.
+    jobs: AtomicUsize,
 }
 
 impl Scene {
@@ -43,6 +50,7 @@ impl Scene {
             folder: tempfile::tempdir().unwrap(),
             port: relay.port(),
             user: login.0,
+            jobs: AtomicUsize::new(0),
         };
         std::fs::write(scene.path("ca.pem"), certificates.ca_pem()).unwrap();
         scene.set_password(login.1);
@@ -97,6 +105,13 @@ impl Scene {
                 .message("Container exited with status 1"),
         );
         run.id().to_owned()
+    }
+
+    /// Lets a job fail that nobody heard of before, whose owner has this mailbox; returns the id of the run.
+    pub(crate) fn fail_new(&self, mailbox: &str) -> String {
+        let job = format!("{mailbox}-{}", self.jobs.fetch_add(1, Relaxed));
+        self.job(&job, &address(mailbox));
+        self.fail(&job)
     }
 
     /// Lets a job fail until its owner has a mail: a watcher that was started for the first time then knows
