@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bench;
 #[cfg(feature = "chronos")]
 pub mod chronos;
 pub mod conformance;

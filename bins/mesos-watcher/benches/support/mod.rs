@@ -10,6 +10,8 @@ use std::{
 };
 
 use notifier_runtime::signal;
+use notifier_testkit::bench::say;
+pub(crate) use notifier_testkit::bench::{Extent, tell};
 use tempfile::TempDir;
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -17,45 +19,6 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// How long whatever has to happen may take.
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// What the published figures come from.
-    Whole,
-    /// The same in less time (`--quick`).
-    Quick,
-    /// As little as shows that it works: nothing that is measured counts.
-    Smoke,
-}
-
-impl Extent {
-    /// What the command line asks for; `None` if nothing is to be run.
-    fn asked(name: &str) -> Option<Self> {
-        let args: Vec<String> = std::env::args().skip(1).collect();
-        let has = |flag: &str| args.iter().any(|a| a == flag);
-        let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
-        let fits = filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str()));
-        if has("--list") || !fits {
-            None
-        } else if has("--test") || !(has("--bench") || has("--quick")) {
-            Some(Self::Smoke)
-        } else if has("--quick") {
-            Some(Self::Quick)
-        } else {
-            Some(Self::Whole)
-        }
-    }
-
-    /// One of three values.
-    pub(crate) fn pick<T>(self, whole: T, quick: T, smoke: T) -> T {
-        match self {
-            Self::Whole => whole,
-            Self::Quick => quick,
-            Self::Smoke => smoke,
-        }
-    }
-}
 
 /// Runs a bench and prints its table. Ends in order at SIGINT and SIGTERM, so that no
 /// watcher is left behind.
@@ -87,17 +50,6 @@ where
         }
     }
     ExitCode::SUCCESS
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
-fn say(what: &dyn fmt::Display) {
-    println!("{what}");
-}
-
-/// Says what is being done.
-#[expect(clippy::print_stderr, reason = "beside the figures, not among them")]
-pub(crate) fn tell(what: &str) {
-    eprintln!("{what}");
 }
 
 /// A running watcher, ended when dropped.
