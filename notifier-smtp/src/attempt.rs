@@ -302,7 +302,10 @@ impl<'a> Attempt<'a> {
                 ..who.misconfigured(&text)
             }
         };
-        if self.mail.needs_utf8 || self.mail.sender.needs_utf8() {
+        // The headers name those who need it only where there is nobody else: then it is theirs.
+        let mut everybody = self.mail.recipients.iter().chain(&self.mail.fallback);
+        let is_theirs = everybody.all(Address::needs_utf8);
+        if self.mail.sender.needs_utf8() || (self.mail.needs_utf8 && !is_theirs) {
             return Err(lacks("an address in the mail's headers"));
         }
         for (to, verdict) in targets

@@ -1,6 +1,6 @@
 //! A look whether a relay would take a mail.
 
-use lettre::transport::smtp::commands::Rset;
+use lettre::transport::smtp::{commands::Rset, extension::MailParameter};
 
 use crate::{
     address::Address,
@@ -20,8 +20,13 @@ pub(crate) async fn probe(
     to: &[Address],
 ) -> Result<(), Failure> {
     let (who, within) = (session.who.clone(), session.reply);
+    let mut everybody = to.iter().chain([sender]);
+    let parameters = match session.offers.utf8 && everybody.any(Address::needs_utf8) {
+        true => vec![MailParameter::SmtpUtfEight],
+        false => Vec::new(),
+    };
     let link = &mut session.link;
-    let mut steps = vec![(Step::Mail(sender.to_string()), mail(sender, Vec::new())?)];
+    let mut steps = vec![(Step::Mail(sender.to_string()), mail(sender, parameters)?)];
     for one in to {
         steps.push((Step::Rcpt(one.to_string()), rcpt(one)?));
     }

@@ -238,11 +238,7 @@ impl Relays {
                 self.certificates.other_ca(),
             ),
         ] {
-            rows.push((
-                name.to_owned(),
-                V::DeadDestination,
-                Case::of(self.with(identity)),
-            ));
+            rows.push((name.to_owned(), later, Case::of(self.with(identity))));
         }
         let other = self.certificates.expired();
         rows.push((

@@ -178,6 +178,12 @@ fn a_connection_that_fails_is_a_double_only_after_the_dot() {
     let f = who().broken(&Step::Data, &Fault::Stalled(Duration::from_millis(1500)));
     assert_eq!(f.text, "relay:587 was silent for 1.5s at DATA");
     assert_eq!(
+        who().lost(&Fault::Closed).retry,
+        Retry::Later {
+            after: Some(Duration::from_secs(60))
+        }
+    );
+    assert_eq!(
         who().lost(&Fault::Closed).text,
         "relay:587 closed the connection at the message, and may have taken it"
     );

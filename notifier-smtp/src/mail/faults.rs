@@ -90,7 +90,7 @@ fn without_anybody_the_fallback_gets_it() {
 #[test]
 fn with_nobody_at_all_the_options_are_named() {
     let e = compose(&report(&["nobody"]), &[]).unwrap_err();
-    assert_eq!((e.kind(), e.scope()), (ErrorKind::Config, Scope::Message));
+    assert_eq!((e.kind(), e.scope()), (ErrorKind::Config, Scope::Target));
     let text = e.to_string();
     for word in [
         "nobody to write to",

@@ -76,6 +76,42 @@ fn ports_and_tls_follow_from_the_form_of_the_server_and_from_a_user() {
 }
 
 #[test]
+fn who_names_an_authority_or_a_name_wants_it_checked() {
+    let relay = ("server", "relay");
+    for named in [("ca", "/ca.pem"), ("tls_name", "mail.example")] {
+        let want = ("relay:25".to_owned(), Tls::Required);
+        assert_eq!(at(&[relay, named]), want);
+        let ip = at(&[("host_ip", "10.1.2.3"), named]);
+        assert_eq!(ip, ("10.1.2.3:25".to_owned(), Tls::Required));
+        assert_eq!(at(&[("server", "smtps://relay"), named]).1, Tls::Implicit);
+        // Said outright, it holds.
+        let said = at(&[relay, named, ("tls", "opportunistic")]);
+        assert_eq!(said.1, Tls::Opportunistic);
+        assert_eq!(at(&[relay, named, ("tls", "none")]).1, Tls::None);
+    }
+}
+
+#[test]
+fn what_is_seldom_meant_is_told() {
+    let told = |more: &[(&str, &str)]| {
+        let all = [&[("server", "relay")], more].concat();
+        read(&all).unwrap().unwrap().warnings()
+    };
+    let none = ("tls", "none");
+    assert!(told(&[none]).is_empty() && told(&USER).is_empty());
+    let said = told(&[&USER[..], &[none]].concat());
+    assert!(
+        said.len() == 1 && said[0].starts_with("the password goes out without TLS"),
+        "{said:?}"
+    );
+    for mode in ["opportunistic", "none"] {
+        let said = told(&[("ca", "/ca.pem"), ("tls", mode)]);
+        assert!(said.len() == 1 && said[0].contains("-smtp.ca"), "{said:?}");
+    }
+    assert!(told(&[("ca", "/ca.pem")]).is_empty());
+}
+
+#[test]
 fn kubernetes_names_the_relay_by_address_and_port() {
     let ip = ("host_ip", "10.1.2.3");
     assert_eq!(at(&[ip]).0, "10.1.2.3:25");
@@ -143,11 +179,11 @@ fn what_is_wrong_is_refused_without_showing_a_password() {
 
 #[test]
 fn an_attempt_is_bounded_whatever_is_set() {
-    let s = read(&[("server", "relay"), ("timeout", "20h"), ("pool", "0")])
+    let s = read(&[("server", "relay"), ("timeout", "20h"), ("pool", "64")])
         .unwrap()
         .unwrap();
     assert_eq!(s.limits.attempt(), LONGEST_ATTEMPT);
-    assert_eq!(s.limits.pool, 1);
+    assert_eq!(s.limits.pool, 64);
     let s = read(&[
         ("server", "relay"),
         ("timeout", "1s"),

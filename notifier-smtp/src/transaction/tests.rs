@@ -280,6 +280,43 @@ async fn an_end_in_the_middle_of_recipients_leaves_the_refused_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn answers_that_came_before_the_commands_are_taken_for_none() {
+    use tokio::io::AsyncWriteExt as _;
+    for (text, want) in [
+        (
+            "250 a\r\n250 b\r\n354 c\r\n250 d\r\n",
+            "invalid-response retry",
+        ),
+        ("250 a\r\n", "invalid-response retry"),
+        ("hello\r\n", "invalid-response retry"),
+        ("421 4.4.2 bye\r\n", "421 4.4.2 retry"),
+    ] {
+        for pipelining in [false, true] {
+            let (mut session, mut theirs) = session(pipelining);
+            theirs.write_all(text.as_bytes()).await.unwrap();
+            let lines = relay(theirs, vec![]);
+            let sender = Address::read("f@x.example").unwrap();
+            let envelope = Envelope {
+                sender: &sender,
+                size: 4,
+                wire: b"Hi\r\n.\r\n",
+                is_ascii: true,
+                needs_utf8: false,
+                id: "1",
+            };
+            let begun = tokio::time::Instant::now();
+            let outcome = send(&mut session, &envelope, &addresses(&["a"])).await;
+            assert_eq!(shown(&outcome), [want], "{text:?}");
+            // A kept connection is replaced, and nobody waits for an answer to nothing.
+            assert!(outcome.is_stale && !outcome.is_open);
+            assert_eq!(begun.elapsed(), std::time::Duration::ZERO);
+            drop(session);
+            assert_eq!(lines.await.unwrap(), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_recipients_go_out_in_groups() {
     let names: Vec<String> = (0..3 * BATCH + 7).map(|n| format!("u{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

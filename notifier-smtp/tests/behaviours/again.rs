@@ -54,6 +54,28 @@ async fn second_attempts() {
             .kept(1)
             .again(Script::new(), &[(A, Want::Delivered)], &[(A, 2)]),
             Row::new(
+                "it may have it twice: no third mail",
+                Script::new().on(Verb::Body, Action::TakeThenCut),
+            )
+            .all(Want::Ambiguous)
+            .kept(1)
+            .again(
+                Script::new().on(Verb::Body, Action::TakeThenCut),
+                &[(A, Want::GivenUp)],
+                &[(A, 2)],
+            ),
+            Row::new(
+                "it may have it, and is refused then: it may have it still",
+                Script::new().on(Verb::Body, Action::TakeThenCut),
+            )
+            .all(Want::Ambiguous)
+            .kept(1)
+            .again(
+                Script::new().on(Verb::Mail, "451 4.3.0 not now"),
+                &[(A, Want::Ambiguous)],
+                &[(A, 1)],
+            ),
+            Row::new(
                 "closed before the dot: one mail",
                 Script::new().on(Verb::Data, Action::Cut),
             )
@@ -98,7 +120,7 @@ async fn second_attempts() {
                 Script::new().certificate(certificates().expired()),
             )
             .tls("required")
-            .all(Want::DeadDestination)
+            .all(Want::Retry)
             .again(login(), &[(A, Want::Delivered)], &[(A, 1)]),
         ],
     )

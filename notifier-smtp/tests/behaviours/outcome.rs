@@ -14,6 +14,8 @@ pub(crate) enum Want {
     After(u64),
     /// It may have the mail; to be tried again with the same id.
     Ambiguous,
+    /// It may have the mail, twice; never again.
+    GivenUp,
     /// Never, for this recipient or this mail.
     Dead,
     /// Never, for anything that goes there.
@@ -29,6 +31,7 @@ impl Want {
             Retry::Later { .. } if told.delivery == Delivery::Unknown => Self::Ambiguous,
             Retry::Later { after: Some(after) } => Self::After(after.as_secs()),
             Retry::Later { after: None } => Self::Retry,
+            Retry::Exhausted if told.delivery == Delivery::Unknown => Self::GivenUp,
             _ if told.scope == Scope::Destination => Self::DeadDestination,
             _ => Self::Dead,
         }

@@ -28,9 +28,10 @@ async fn certificates_are_checked_where_tls_is_required() {
     let bad = |name: &str, identity, says| {
         Row::new(name, offering(identity))
             .tls("required")
-            .all(Want::DeadDestination)
+            .all(Want::Retry)
             .got("EHLO STARTTLS")
             .says("certificate")
+            .says("the mail waits until")
             .says(says)
     };
     let implicit =
@@ -51,11 +52,11 @@ async fn certificates_are_checked_where_tls_is_required() {
                 .all(Want::Delivered)
                 .got("EHLO MAIL RCPT DATA ."),
             implicit("implicit TLS, expired", all.expired())
-                .all(Want::DeadDestination)
+                .all(Want::Retry)
                 .got("")
                 .says("expired"),
             implicit("implicit TLS, of another name", all.wrong_name())
-                .all(Want::DeadDestination)
+                .all(Want::Retry)
                 .got(""),
             Row::new(
                 "opportunistic, expired: taken unchecked",
@@ -161,11 +162,54 @@ async fn tls_that_is_not_offered() {
             Row::new("none, though offered", offering(certificates().valid()))
                 .all(Want::Delivered)
                 .got("EHLO MAIL RCPT DATA ."),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn starttls_that_is_offered_and_refused() {
+    let refused = |answer: &str| {
+        let script = offering(certificates().valid()).on(Verb::StartTls, answer);
+        Row::new(format!("STARTTLS answered {answer}"), script)
+    };
+    let opportunistic = |answer: &str| refused(answer).tls("opportunistic");
+    let plain = "EHLO STARTTLS MAIL RCPT DATA .";
+    table(
+        "STARTTLS refused",
+        vec![
+            opportunistic("454 4.7.0 not now")
+                .all(Want::Delivered)
+                .got(plain),
+            opportunistic("502 5.5.1 no")
+                .all(Want::Delivered)
+                .got(plain),
+            opportunistic("554 5.7.3 no")
+                .all(Want::Delivered)
+                .got(plain),
+            opportunistic("451 4.3.0 not now")
+                .all(Want::Retry)
+                .got("EHLO STARTTLS"),
+            opportunistic("421 4.3.2 bye")
+                .all(Want::Retry)
+                .got("EHLO STARTTLS"),
+            // What came with it is no answer to what is asked next.
+            opportunistic("454 4.7.0 not now\r\n250 2.1.0 Ok")
+                .all(Want::Retry)
+                .got("EHLO STARTTLS"),
+            refused("454 4.7.0 not now")
+                .tls("required")
+                .all(Want::Retry)
+                .got("EHLO STARTTLS"),
             Row::new(
-                "opportunistic, refused with 454",
-                offering(certificates().valid()).on(Verb::StartTls, "454 4.7.0 not now"),
+                "opportunistic with a login, STARTTLS answered 454",
+                offering(certificates().valid())
+                    .login(USER, PASSWORD)
+                    .auth_before_tls(true)
+                    .on(Verb::StartTls, "454 4.7.0 not now"),
             )
             .tls("opportunistic")
+            .login()
             .all(Want::Retry)
             .got("EHLO STARTTLS"),
         ],

@@ -48,10 +48,10 @@ async fn no_password_goes_to_a_relay_that_cannot_prove_who_it_is() {
             let sender = Sender::to(port, Some(&certificates), &options);
             let e = refusal(sender.send(name).await);
             let text = whole(&e);
-            assert_eq!(e.kind(), ErrorKind::Config, "{name}: {text}");
+            assert_eq!(e.kind(), ErrorKind::Unavailable, "{name}: {text}");
             assert_eq!(
                 (e.retry(), e.scope()),
-                (Retry::Never, Scope::Destination),
+                (Retry::Later { after: None }, Scope::Message),
                 "{name}: {text}"
             );
             assert!(

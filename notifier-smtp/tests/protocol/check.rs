@@ -35,6 +35,22 @@ async fn it_asks_for_everybody_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn it_says_that_an_address_is_not_ascii_where_it_is() {
+    let relay = FakeSmtp::start(Script::new()).await;
+    let mail = builder(&relay).to("bücher@example.com").build().unwrap();
+    mail.check(mail.settings()).await.unwrap();
+    relay.wait(|s| s.open == 0).await;
+    assert_eq!(
+        relay.sessions()[0][1..3],
+        [
+            "MAIL FROM:<alerts@example.com> SMTPUTF8",
+            "RCPT TO:<bücher@example.com>"
+        ]
+    );
+    sound(&relay);
+}
+
+#[tokio::test]
 async fn it_says_what_is_wrong() {
     for (script, code) in [
         (Script::new().on(Verb::Connect, "554 5.7.1 no"), "554 5.7.1"),

@@ -2,7 +2,7 @@
 
 use notifier_testkit::smtp::{FakeSmtp, Script, Verb};
 
-use crate::rig::{Engine, answers, builder, sound};
+use crate::rig::{Engine, answers, builder, report, sound};
 
 fn closed() -> Script {
     Script::new().refuse("ops@example.com", "550 5.1.1 no")
@@ -27,6 +27,56 @@ async fn it_gets_what_all_others_refused() {
     assert_eq!(relay.mails()[0].to(), ["duty@example.com"]);
     assert_eq!(relay.connections(), 1);
     sound(&relay);
+}
+
+#[tokio::test]
+async fn it_gets_what_the_relay_could_not_take_for_those_who_need_utf8() {
+    for script in [
+        Script::new().without("SMTPUTF8"),
+        Script::new().extensions(&[]),
+    ] {
+        for to in ["bücher@example.com", "bücher@example.com, jörg@example.com"] {
+            let relay = FakeSmtp::start(script.clone()).await;
+            let mail = builder(&relay)
+                .to(to)
+                .fallback("duty@example.com")
+                .build()
+                .unwrap();
+            let receipt = Engine::new(&mail).attempt().await;
+            assert!(
+                answers(&receipt)[0].starts_with("duty@example.com ok "),
+                "{receipt:?}"
+            );
+            assert!(
+                receipt
+                    .warnings
+                    .iter()
+                    .any(|w| w.to_string().contains("SMTPUTF8"))
+            );
+            assert_eq!(relay.mails()[0].to(), ["duty@example.com"]);
+            sound(&relay);
+        }
+    }
+    // Without one it is the recipients' fault, not the relay's.
+    let relay = FakeSmtp::start(Script::new().without("SMTPUTF8")).await;
+    let mail = builder(&relay).to("bücher@example.com").build().unwrap();
+    let receipt = Engine::new(&mail).attempt().await;
+    let e = receipt.error().unwrap();
+    assert!(
+        !e.is_retryable() && e.scope() == notifier_core::Scope::Target,
+        "{e:?}"
+    );
+    assert!(relay.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_task_of_nobody_says_nothing_of_the_relay() {
+    let relay = FakeSmtp::start(Script::new()).await;
+    let mail = builder(&relay).to("").build().unwrap();
+    let e = mail.send(&report()).await.unwrap_err();
+    assert!(e.to_string().contains("nobody to write to"), "{e}");
+    assert_eq!(e.scope(), notifier_core::Scope::Target);
+    assert_eq!(relay.connections(), 0);
 }
 
 #[tokio::test]

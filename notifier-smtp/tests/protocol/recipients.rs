@@ -1,5 +1,6 @@
 //! Each recipient's answer apart, over several transactions and attempts.
 
+use notifier_core::{Delivery, Retry};
 use notifier_testkit::smtp::{Action, FakeSmtp, Script, Verb};
 
 use crate::rig::{Engine, answers, builder, sound};
@@ -169,7 +170,7 @@ async fn after_a_lost_answer_the_same_mail_goes_again() {
     let receipt = engine.attempt().await;
     let e = receipt.error().unwrap();
     assert!(
-        e.is_retryable() && e.delivery() == notifier_core::Delivery::Unknown,
+        e.is_retryable() && e.delivery() == Delivery::Unknown,
         "{e:?}"
     );
     assert!(answers(&engine.attempt().await)[0].contains(" ok "));
@@ -186,8 +187,50 @@ async fn after_a_lost_answer_the_same_mail_goes_again() {
 }
 
 #[tokio::test]
+async fn a_relay_that_never_answers_the_dot_gets_two_mails_and_no_third() {
+    let script = Script::new().refuse("b@example.com", "450 4.2.1 busy");
+    let relay = FakeSmtp::start(script.on(Verb::Body, Action::TakeThenCut)).await;
+    let to = "a@example.com, b@example.com";
+    let mail = builder(&relay).to(to).build().unwrap();
+    let mut engine = Engine::new(&mail);
+    let first = engine.attempt().await;
+    let e = first.targets[0].verdict.as_ref().unwrap_err();
+    let minute = std::time::Duration::from_secs(60);
+    assert_eq!(
+        e.retry(),
+        Retry::Later {
+            after: Some(minute)
+        }
+    );
+    assert_eq!(e.delivery(), Delivery::Unknown);
+    let second = engine.attempt().await;
+    let e = second.targets[0].verdict.as_ref().unwrap_err();
+    assert_eq!(
+        (e.retry(), e.delivery()),
+        (Retry::Exhausted, Delivery::Unknown)
+    );
+    assert!(e.to_string().contains("may have arrived twice"), "{e}");
+    // The other is tried on; it does not get the first one another mail.
+    relay.set(Script::new());
+    let third = engine.attempt().await;
+    let e = third.targets[0].verdict.as_ref().unwrap_err();
+    assert_eq!(
+        (e.retry(), e.delivery()),
+        (Retry::Exhausted, Delivery::Unknown)
+    );
+    assert!(answers(&third)[1].contains(" ok "));
+    let all = relay.mails();
+    let of = |to: &str| all.iter().filter(|m| m.to().contains(&to)).count();
+    assert_eq!((of("a@example.com"), of("b@example.com")), (2, 1));
+    assert!(
+        all.iter()
+            .all(|m| m.header("Message-ID") == all[0].header("Message-ID"))
+    );
+    sound(&relay);
+}
+
+#[tokio::test]
 async fn only_those_of_the_transaction_that_was_lost_may_have_it() {
-    use notifier_core::Delivery;
     let script = Script::new()
         .most_recipients(2)
         .once(Verb::Body, Action::TakeThenCut);

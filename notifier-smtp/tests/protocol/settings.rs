@@ -58,7 +58,31 @@ fn the_option_is_named() {
             vec![("server", "smtps://relay.example"), from, ("tls", "none")],
             "smtp.tls",
         ),
+        (vec![relay, from, ("ca", &none)], "smtp.ca"),
+        (
+            vec![relay, from, ("tls", "opportunistic"), ("ca", &none)],
+            "smtp.ca",
+        ),
+        (
+            vec![relay, from, ("tls", "none"), ("ca", "/nowhere/ca.pem")],
+            "smtp.ca",
+        ),
+        (vec![relay, from, ("pool", "0")], "smtp.pool"),
+        (vec![relay, from, ("pool", "65")], "smtp.pool"),
+        (vec![relay, from, ("timeout", "0")], "smtp.timeout"),
+        (
+            vec![relay, from, ("final_timeout", "0s")],
+            "smtp.final_timeout",
+        ),
+        (
+            vec![relay, from, ("attach_size", "26MiB")],
+            "smtp.attach_size",
+        ),
         (vec![relay, from, ("tls_name", "a b")], "smtp.tls_name"),
+        (
+            vec![relay, from, ("tls_name", "a b"), ("tls", "none")],
+            "smtp.tls_name",
+        ),
         (vec![relay, from, ("helo", "a b")], "smtp.helo"),
         (
             vec![("host_ip", "10.0.0.1"), ("host_port", "x"), from],
@@ -74,6 +98,24 @@ fn the_option_is_named() {
             !shown.contains("s3cr3t-word") && !e.to_string().contains('\n'),
             "{e}"
         );
+    }
+}
+
+#[test]
+fn what_is_within_the_bounds_is_taken() {
+    let base = [("server", "relay.example"), ("from", "alerts@example.com")];
+    for more in [
+        &[("pool", "1"), ("attach_size", "25MiB")][..],
+        &[("pool", "64"), ("idle", "0"), ("timeout", "10000h")],
+        &[
+            ("connect_timeout", "100000h"),
+            ("idle", "100000h"),
+            ("final_timeout", "100000h"),
+        ],
+        &[("tls", "none"), ("user", "u"), ("password", "s3cr3t-word")],
+    ] {
+        let r = build(&[&base[..], more].concat()).unwrap();
+        assert!(r.capability().patience <= std::time::Duration::from_secs(30 * 60));
     }
 }
 
