@@ -17,7 +17,10 @@ use notifier_core::{
     DeliveryId, FailureRecord, Report, ReportOptions, Reporter as _, jiff::Timestamp,
 };
 use notifier_smtp::SmtpReporter;
-use notifier_testkit::smtp::{FakeSmtp, Script};
+use notifier_testkit::{
+    bench::{Extent, say, tell},
+    smtp::{FakeSmtp, Script},
+};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
@@ -25,58 +28,36 @@ type Result<T> = std::result::Result<T, Error>;
 /// How long whatever has to happen may take.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// How much is measured: mails in a run, and runs of which the best counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Extent {
+/// Mails in a run, and runs of which the best counts.
+#[derive(Clone, Copy, Debug)]
+struct Load {
     mails: usize,
     runs: usize,
-    counts: bool,
 }
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| args.iter().any(|a| a == flag);
-    let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
-    if has("--list")
-        || !(filters.is_empty() || filters.iter().any(|f| "mails".contains(f.as_str())))
-    {
+    let Some(extent) = Extent::asked("mails") else {
         return ExitCode::SUCCESS;
-    }
-    let (mails, runs, counts) = match (has("--quick"), has("--bench") && !has("--test")) {
-        (true, _) => (500, 2, true),
-        (false, true) => (3000, 5, true),
-        (false, false) => (20, 1, false),
     };
-    let extent = Extent {
-        mails,
-        runs,
-        counts,
+    let load = Load {
+        mails: extent.pick(3000, 500, 20),
+        runs: extent.pick(5, 2, 1),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let done = runtime
         .map_err(Error::from)
-        .and_then(|r| r.block_on(measure(extent)));
+        .and_then(|r| r.block_on(measure(load)));
     match done {
-        Ok(table) if counts => say(&table),
-        Ok(_) => say(&"mails works"),
+        Ok(_) if extent == Extent::Smoke => say(&"mails works"),
+        Ok(table) => say(&table),
         Err(e) => {
             tell(&format!("mails: {e}"));
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
-fn say(what: &dyn fmt::Display) {
-    println!("{what}");
-}
-
-#[expect(clippy::print_stderr, reason = "beside the figures, not among them")]
-fn tell(what: &str) {
-    eprintln!("{what}");
 }
 
 /// A way to send mails.
@@ -136,15 +117,15 @@ impl fmt::Display for Way {
     }
 }
 
-async fn measure(extent: Extent) -> Result<String> {
+async fn measure(load: Load) -> Result<String> {
     let sink = Sink::start().await?;
     let message = message().await?;
     let mut best: Vec<Option<Duration>> = vec![None; WAYS.len()];
     let mut missing = Vec::new();
     // In turns, so that what else the machine does is shared by all.
-    for _ in 0..extent.runs {
+    for _ in 0..load.runs {
         for (n, way) in WAYS.into_iter().enumerate() {
-            match send(way, sink.address, &message, extent.mails).await? {
+            match send(way, sink.address, &message, load.mails).await? {
                 Some(took) => best[n] = Some(best[n].map_or(took, |b| b.min(took))),
                 None => missing.push(way.to_string()),
             }
@@ -153,7 +134,7 @@ async fn measure(extent: Extent) -> Result<String> {
     if !missing.is_empty() {
         tell(&format!("not installed: {}", missing.join("; ")));
     }
-    let rate = |took: Duration| extent.mails as f64 / took.as_secs_f64().max(1e-9);
+    let rate = |took: Duration| load.mails as f64 / took.as_secs_f64().max(1e-9);
     let (four, one) = (best[0].map_or(0.0, rate), best[1].map_or(0.0, rate));
     let profile = if cfg!(debug_assertions) {
         "debug"
@@ -167,9 +148,9 @@ async fn measure(extent: Extent) -> Result<String> {
         std::env::consts::ARCH,
         std::thread::available_parallelism().map_or(1, usize::from),
         sink.name(),
-        extent.mails,
+        load.mails,
         message.len(),
-        extent.runs,
+        load.runs,
     );
     let mut line = |name: &str, rate: &str, four: &str, one: &str| {
         table.push_str(&format!("{name:<44} {rate:>10} {four:>14} {one:>14}\n"));

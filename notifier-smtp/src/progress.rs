@@ -76,13 +76,14 @@ impl Progress {
     }
 
     /// Counts an outcome that nobody knows, and says what follows for this recipient: one more
-    /// mail, and no third.
+    /// mail, and no third. The first doubt holds up no other mail; a relay that leaves it at
+    /// doubts is told of as any that refuses.
     pub(crate) fn doubt(&mut self, to: &Address, failure: Failure) -> Failure {
         let doubts = self.doubts.entry(to.to_string()).or_default();
         *doubts = doubts.saturating_add(1);
         match *doubts >= MOST_DOUBTS {
-            true => failure.given_up(),
-            false => failure,
+            true => failure.given_up().at(Scope::Message),
+            false => failure.at(Scope::Target),
         }
     }
 
@@ -176,7 +177,7 @@ mod tests {
         let (a, b) = (address("a@x"), address("b@x"));
         let mut p = Progress::default();
         let first = p.doubt(&a, lost.clone());
-        assert_eq!(first, lost);
+        assert_eq!(first, lost.clone().at(Scope::Target));
         p.note(&a, &Verdict::Failed(first));
         // Kept, as by the engine.
         let mut p = Progress::read(Some(&p.to_json()));
@@ -185,8 +186,8 @@ mod tests {
         assert_eq!(p.doubt(&b, lost.clone()).retry, lost.retry);
         let second = p.doubt(&a, lost);
         assert_eq!(
-            (second.retry, second.delivery),
-            (Retry::Exhausted, Delivery::Unknown)
+            (second.retry, second.delivery, second.scope),
+            (Retry::Exhausted, Delivery::Unknown, Scope::Message)
         );
         assert!(second.text.contains("may have arrived twice"), "{second:?}");
         p.note(&a, &Verdict::Failed(second.clone()));
