@@ -30,6 +30,9 @@ pub(crate) struct Cursor {
     /// Failures that are not judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) waiting: Vec<FailureRecord>,
+    /// When each of them was heard of first, in milliseconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) heard: Vec<i64>,
     /// Failures that are judged, and not stored as such.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) leaving: Vec<FailureRecord>,
@@ -44,6 +47,7 @@ impl Default for Cursor {
             jobs: Vec::new(),
             judged: String::new(),
             waiting: Vec::new(),
+            heard: Vec::new(),
             leaving: Vec::new(),
         }
     }
@@ -127,6 +131,7 @@ mod tests {
             inner: Some(json!({"x": 1})),
             jobs: vec![entry],
             waiting: vec![FailureRecord::new("a", "b", "S", Timestamp::UNIX_EPOCH)],
+            heard: vec![7],
             ..Cursor::default()
         };
         let value = cursor.value().unwrap();

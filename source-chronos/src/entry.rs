@@ -4,7 +4,7 @@ use notifier_core::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::job::Job;
+use crate::{job::Job, rule};
 
 /// A failure that Chronos dates so much later than the cluster, in milliseconds, may be the same.
 const SAME_MS: i64 = 120_000;
@@ -37,12 +37,12 @@ impl Before {
         }
     }
 
-    /// As it was before the last failure that is counted.
-    fn without_last_error(job: &Job) -> Self {
-        let errors_in_a_row = job.errors_in_a_row.saturating_sub(1);
+    /// As it was before the last so many failures that are counted.
+    fn without_last_errors(job: &Job, n: u64) -> Self {
+        let errors_in_a_row = job.errors_in_a_row.saturating_sub(n);
         let is_broken = errors_in_a_row > 0;
         Self {
-            errors: job.errors.saturating_sub(1),
+            errors: job.errors.saturating_sub(n),
             errors_in_a_row,
             // When the one before was is not known, only that no success came since.
             last_error: if is_broken {
@@ -54,6 +54,51 @@ impl Before {
             disabled: false,
         }
     }
+}
+
+/// A failed run that waits, of a job of which nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Run {
+    pub(crate) failed: Timestamp,
+    pub(crate) due: Option<i64>,
+    /// From 0.
+    pub(crate) attempt: u32,
+}
+
+/// How many of these runs failed for good if the job had not failed before.
+fn finals(runs: &[Run], retries: u32) -> u64 {
+    let mut n = 0;
+    for run in runs {
+        n += u64::from(n > 0 || !rule::is_retried(run.attempt, retries, "", ""));
+    }
+    n
+}
+
+/// How many failures a first list has counted that are those of these runs, or came after them.
+fn counted(job: &Job, mut runs: Vec<Run>) -> u64 {
+    let is_before = |run: &Run, at: Option<Timestamp>, skew: i64| {
+        at.is_some_and(|t| run.failed.as_millisecond() + skew < t.as_millisecond())
+    };
+    runs.retain(|run| is_before(run, job.error_time(), -SKEW_MS));
+    runs.sort_unstable();
+    // Chronos counts in the order in which runs end.
+    let (past, runs): (Vec<Run>, Vec<Run>) = runs
+        .into_iter()
+        .partition(|run| is_before(run, job.success_time(), SKEW_MS));
+    let earlier = job.errors.saturating_sub(job.errors_in_a_row);
+    let past = finals(&past, job.retries).min(earlier);
+    let (row, all) = (job.errors_in_a_row, runs.len() as u64);
+    let was_retried = runs.iter().any(|run| run.attempt > 0);
+    let now = if all == 0 {
+        0
+    } else if row <= finals(&runs, job.retries) || was_retried || row == 1 {
+        // Nothing had failed for good before them.
+        row
+    } else {
+        // Something had: none of them was tried again. The first failed for good before.
+        all.min(row - u64::from(job.retries > 0))
+    };
+    (past + now).min(job.errors)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -114,7 +159,7 @@ impl Entry {
 
     /// A job whose last failure is still to be told.
     pub(crate) fn with_last_error_untold(job: Job) -> Self {
-        let before = Some(Before::without_last_error(&job));
+        let before = Some(Before::without_last_errors(&job, 1));
         Self {
             before,
             ..Self::new(job)
@@ -138,16 +183,22 @@ impl Entry {
         self.unlisted.is_none()
     }
 
-    /// A list has it so. True if that is worth a commit.
-    pub(crate) fn renew(&mut self, job: Job) -> bool {
+    /// A list has it so. True if that is worth a commit. If it is the first that has it: these runs
+    /// of it wait.
+    pub(crate) fn renew(&mut self, job: Job, waiting: Vec<Run>) -> bool {
         self.missing = None;
         if let Some(failed) = self.unlisted.take() {
             let is_ours = job
                 .error_time()
                 .is_some_and(|t| t.as_millisecond() >= failed - SKEW_MS);
             if is_ours && job.errors > 0 {
-                if self.expected == 0 {
-                    self.before = Some(Before::without_last_error(&job));
+                let new = match (waiting.is_empty(), self.expected) {
+                    (false, _) => counted(&job, waiting),
+                    (true, 0) => 1,
+                    (true, _) => 0,
+                };
+                if new > 0 {
+                    self.before = Some(Before::without_last_errors(&job, new));
                 }
                 // What was told while nothing was known of it.
                 self.expected = 0;
@@ -321,103 +372,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn job(errors: u64, in_a_row: u64, disabled: bool) -> Job {
-        Job {
-            name: "a".to_owned(),
-            retries: 2,
-            errors,
-            errors_in_a_row: in_a_row,
-            disabled,
-            ..Job::default()
-        }
-    }
-
-    #[test]
-    fn what_grew_is_told_once() {
-        let mut e = Entry::new(job(3, 1, false));
-        assert_eq!(e.growth(), 0);
-        assert!(e.renew(job(5, 3, true)));
-        assert_eq!((e.growth(), e.failures(1), e.failures(2)), (2, 2, 3));
-        assert!(e.is_newly_disabled());
-        e.told(2, true);
-        e.settle();
-        assert_eq!((e.growth(), e.is_newly_disabled()), (0, false));
-        assert!(!e.renew(job(5, 3, true)));
-    }
-
-    #[test]
-    fn what_was_expected_is_no_news() {
-        let mut e = Entry::new(job(0, 0, false));
-        e.expect(Timestamp::UNIX_EPOCH, false);
-        e.settle();
-        e.renew(job(0, 0, false));
-        e.absorb();
-        e.settle();
-        // Counted at last, and disabled for it.
-        e.renew(job(1, 1, true));
-        e.absorb();
-        e.settle();
-        assert_eq!((e.growth(), e.is_newly_disabled()), (0, false));
-        e.renew(job(2, 2, true));
-        e.absorb();
-        assert_eq!(e.growth(), 1);
-    }
-
-    #[test]
-    fn what_was_told_before_any_list_is_no_news() {
-        let failed = Timestamp::from_second(1000).unwrap();
-        let error = |errors| Job {
-            last_error: failed.to_string(),
-            ..job(errors, errors, false)
-        };
-        let mut e = Entry::unlisted("a", failed);
-        e.renew(error(1));
-        assert_eq!(e.growth(), 1);
-        let mut e = Entry::unlisted("a", failed);
-        e.expect_unlisted();
-        e.renew(error(1));
-        assert_eq!(e.growth(), 0);
-        // Not counted by then.
-        let mut e = Entry::unlisted("a", failed);
-        e.expect_unlisted();
-        for (errors, growth) in [(0, 0), (1, 0), (2, 1)] {
-            e.renew(if errors == 0 {
-                job(0, 0, false)
-            } else {
-                error(errors)
-            });
-            e.absorb();
-            assert_eq!(e.growth(), growth);
-            e.settle();
-        }
-    }
-
-    #[test]
-    fn another_job_of_the_same_name_begins_anew() {
-        let mut e = Entry::new(job(5, 5, false));
-        e.renew(job(0, 0, false));
-        assert_eq!(e.growth(), 0);
-        e.renew(job(1, 1, false));
-        assert_eq!(e.growth(), 1);
-    }
-
-    #[test]
-    fn runs_count_from_the_last_success() {
-        let at = |s| Timestamp::from_second(s).unwrap();
-        let mut e = Entry::new(job(0, 0, false));
-        assert_eq!(e.count_runs(1, at(10)), 1);
-        assert_eq!(e.count_runs(1, at(20)), 2);
-        let mut next = job(0, 0, false);
-        next.last_success = at(30).to_string();
-        e.renew(next.clone());
-        assert_eq!(e.count_runs(1, at(40)), 1);
-        // One that failed before a success that came meanwhile.
-        next.last_success = at(60).to_string();
-        e.renew(next);
-        assert_eq!(e.count_runs(1, at(50)), 1);
-        assert_eq!(e.count_runs(1, at(70)), 1);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! What becomes of failed runs and of jobs, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use notifier_core::FailureRecord;
 use tokio::time::Instant;
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::{
     Backlog, Notify,
     api::List,
-    entry::Entry,
-    job::NOTIFY,
+    entry::{Entry, Run},
+    job::{Job, NOTIFY},
     record::{self, News, iso},
     rule::{self, Verdict},
     watch::{Waiting, Watch},
@@ -49,9 +49,11 @@ impl Watch {
             self.miss(|name| list.jobs.contains_key(name), needed, now);
         }
         let mut news = Vec::new();
+        let mut unlisted = self.runs_of_unlisted(&list.jobs, now);
         for (name, job) in list.jobs {
             if let Some(entry) = self.jobs.get_mut(&name) {
-                self.is_changed |= entry.renew(job);
+                let runs = unlisted.remove(&name).unwrap_or_default();
+                self.is_changed |= entry.renew(job, runs);
             } else {
                 let failed = job.error_time();
                 let is_untold = if is_first {
@@ -74,6 +76,31 @@ impl Watch {
         for name in news {
             self.look_at(&name);
         }
+    }
+
+    /// The failed runs that wait of jobs of which this is the first list. Chronos, which could not
+    /// be read perhaps, has `settle` from now on to count them.
+    fn runs_of_unlisted(
+        &mut self,
+        listed: &HashMap<String, Job>,
+        now: Instant,
+    ) -> HashMap<String, Vec<Run>> {
+        let mut all: HashMap<String, Vec<Run>> = HashMap::new();
+        for w in &mut self.waiting {
+            let is_known = self.jobs.get(&w.job).is_none_or(Entry::is_listed);
+            if is_known || !listed.contains_key(&w.job) {
+                continue;
+            }
+            w.deadline = w.deadline.max((now + self.config.settle).min(w.latest));
+            if rule::counts(&w.failure.state) {
+                all.entry(w.job.clone()).or_default().push(Run {
+                    failed: w.failure.finished,
+                    due: w.due,
+                    attempt: w.attempt.unwrap_or(u32::MAX),
+                });
+            }
+        }
+        all
     }
 
     /// Notes which jobs are missing, and tells of those that were deleted.
@@ -189,13 +216,15 @@ impl Watch {
         for run in runs {
             let failed = run.failure.finished;
             let is_due = now >= run.deadline;
-            let is_fresh = self.list_begun.is_some_and(|begun| begun >= run.since);
+            let is_fresh = self.is_fresh(&run);
             // What came before a failure that is counted is judged with it, by the same state.
             let is_ripe = is_due || is_fresh || growth > 0;
             let attempt = run.attempt.unwrap_or(u32::MAX);
             let retries = entry.job.retries;
             let verdict = if !entry.is_listed() {
-                is_ripe.then_some(Verdict::Unknown)
+                // A Chronos that has only begun to lead knows no jobs yet.
+                let is_missing = is_fresh && (is_due || !self.is_list_empty);
+                (is_missing || now >= run.latest).then_some(Verdict::Unknown)
             } else if !rule::counts(&run.failure.state) {
                 Some(Verdict::Ignored)
             } else if entry.was_told_by_api(failed) && growth == 0 && attempt >= retries {
@@ -268,13 +297,14 @@ impl Watch {
 
     /// Tells what Chronos counts or did of a job, and nobody else tells.
     fn look_at(&mut self, name: &str) {
+        // Once none of its runs waits it is looked at again.
+        self.owed.remove(name);
         if self.waiting.iter().any(|w| w.job == name) {
             return;
         }
         let Some(mut entry) = self.jobs.remove(name) else {
             return;
         };
-        self.owed.remove(name);
         if entry.is_listed() {
             self.look_at_entry(name, &mut entry);
         }

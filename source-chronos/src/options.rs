@@ -116,6 +116,8 @@ pub struct ChronosBuilder {
     inner: Option<Box<dyn Source>>,
     http: Option<HttpClient>,
     clock: Arc<dyn Clock>,
+    /// What is wrong with the settings.
+    wrong: Vec<String>,
 }
 
 impl ChronosBuilder {
@@ -141,13 +143,15 @@ impl ChronosBuilder {
             inner: None,
             http: None,
             clock: Arc::new(SystemClock),
+            wrong: Vec::new(),
         }
     }
 
-    /// A builder with the values of [`OPTIONS`].
+    /// A builder with the values of [`OPTIONS`]. What is wrong with them is told by
+    /// [`build`](Self::build), all at once.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) that names the option.
+    /// None so far.
     pub fn from_settings(
         settings: &Settings,
         http: HttpClient,
@@ -162,20 +166,24 @@ impl ChronosBuilder {
             b.interval = interval;
         }
         if let Some(notify) = settings.get("notify") {
-            b.notify = Notify::parse(notify).ok_or_else(|| {
-                Error::config(format!(
-                    "chronos.notify: {notify:?} is neither every nor final nor a number from 1 on"
-                ))
-            })?;
+            match Notify::parse(notify) {
+                Some(notify) => b.notify = notify,
+                None => b.wrong.push(wrong(
+                    "notify",
+                    &format!("{notify:?} is neither every nor final nor a number from 1 on"),
+                )),
+            }
         }
         b.cluster = settings.text("cluster_name").to_owned();
         b.framework = settings.get("framework").map(str::to_owned);
         if let Some(failures) = settings.get("disable_after_failures") {
-            b.disable_after = failures.parse().map_err(|_| {
-                Error::config(format!(
-                    "chronos.disable_after_failures: {failures:?} is not a whole number"
-                ))
-            })?;
+            match failures.parse() {
+                Ok(failures) => b.disable_after = failures,
+                Err(_) => b.wrong.push(wrong(
+                    "disable_after_failures",
+                    &format!("{failures:?} is not a whole number from 0 on"),
+                )),
+            }
         }
         if let Some(settle) = settings.duration("settle") {
             b.settle = settle;
@@ -287,26 +295,28 @@ impl ChronosBuilder {
     /// The source.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) that names what is wrong.
+    /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) that names all that is wrong.
     pub fn build(self) -> Result<ChronosSource> {
+        let mut all = self.wrong;
+        let addresses = addresses(&self.urls, &mut all);
         if self.name.trim().is_empty() {
-            return Err(Error::config("chronos.name: a name is needed"));
+            all.push(wrong("name", "a name is needed"));
         }
         for (option, value) in [("interval", self.interval), ("timeout", self.timeout)] {
             if value.is_zero() {
-                return Err(Error::config(format!(
-                    "chronos.{option}: it must be longer than 0"
-                )));
+                all.push(wrong(option, "it must be longer than 0"));
             }
         }
         if self.notify == Notify::After(0) {
-            return Err(Error::config("chronos.notify: failed runs count from 1 on"));
+            all.push(wrong("notify", "failed runs count from 1 on"));
+        }
+        if let Some(Err(e)) = self.credentials.as_ref().map(Credentials::check) {
+            all.push(wrong("credentials", &e.report().to_string()));
+        }
+        if !all.is_empty() {
+            return Err(Error::config(all.join("; ")));
         }
         let http = HttpClient::or_new(self.http)?;
-        let addresses = addresses(&self.urls)?;
-        if let Some(credentials) = &self.credentials {
-            credentials.check()?;
-        }
         let api = Api::new(
             http,
             addresses,
@@ -336,46 +346,64 @@ impl ChronosBuilder {
 /// In place of any longer time, which a point in time could not hold.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The addresses, without what the API adds to them.
-fn addresses(urls: &[String]) -> Result<Vec<String>> {
-    let wrong = |what: &str| {
-        Err(Error::config(format!(
-            "chronos.urls: {what}, such as http://chronos.example:4400"
-        )))
-    };
+/// What is wrong with an option, by the name of its flag and its variable.
+fn wrong(option: &str, what: &str) -> String {
+    let place = format!("{SCHEME}.{option}");
+    let what = what.trim_start_matches(&format!("{place}: "));
+    let variable = place.replace(['.', '-'], "_").to_uppercase();
+    format!("{place}: {what} (-{place} or {variable})")
+}
+
+/// The addresses, without what the API adds to them. What is wrong with them is added to `all`.
+fn addresses(urls: &[String], all: &mut Vec<String>) -> Vec<String> {
+    const SUCH: &str = "such as http://chronos.example:4400";
+    let texts = urls.iter().flat_map(|u| u.split(',')).map(str::trim);
     let mut out: Vec<String> = Vec::new();
-    for text in urls.iter().flat_map(|u| u.split(',')).map(str::trim) {
-        if text.is_empty() {
-            continue;
-        }
-        let Ok(url) = url::Url::parse(text) else {
-            return wrong("one is no address");
-        };
-        let shown = redact::url(text);
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return wrong(&format!("{shown} is no http or https address"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::config(format!(
-                "chronos.urls: name and password of {shown} belong into chronos.credentials"
-            )));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return wrong(&format!("{shown} has more than a path"));
-        }
-        let base = text.trim_end_matches('/');
-        let base = base
-            .strip_suffix("/v1/scheduler")
-            .or_else(|| base.strip_suffix("/scheduler"))
-            .unwrap_or(base);
-        if !out.iter().any(|known| known == base) {
-            out.push(base.to_owned());
+    let mut is_set = false;
+    for text in texts.filter(|text| !text.is_empty()) {
+        is_set = true;
+        match address(text) {
+            Ok(base) if out.iter().any(|known| known == base) => {}
+            Ok(base) => out.push(base.to_owned()),
+            Err(Wrong::Address(what)) => all.push(wrong("urls", &format!("{what}, {SUCH}"))),
+            Err(Wrong::Credentials(what)) => all.push(wrong("urls", &what)),
         }
     }
-    if out.is_empty() {
-        return wrong("set an address of Chronos");
+    if !is_set {
+        all.push(wrong("urls", &format!("set an address of Chronos, {SUCH}")));
     }
-    Ok(out)
+    out
+}
+
+/// What is wrong with an address.
+enum Wrong {
+    Address(String),
+    Credentials(String),
+}
+
+fn address(text: &str) -> Result<&str, Wrong> {
+    let Ok(url) = url::Url::parse(text) else {
+        return Err(Wrong::Address("one is no address".to_owned()));
+    };
+    let shown = redact::url(text);
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(Wrong::Address(format!(
+            "{shown} is no http or https address"
+        )));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Wrong::Credentials(format!(
+            "name and password of {shown} belong into chronos.credentials"
+        )));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::Address(format!("{shown} has more than a path")));
+    }
+    let base = text.trim_end_matches('/');
+    Ok(base
+        .strip_suffix("/v1/scheduler")
+        .or_else(|| base.strip_suffix("/scheduler"))
+        .unwrap_or(base))
 }
 
 impl fmt::Debug for ChronosBuilder {
@@ -393,57 +421,4 @@ impl fmt::Debug for ChronosBuilder {
 }
 
 #[cfg(test)]
-mod tests {
-    use notifier_core::SettingsBuilder;
-
-    use super::*;
-
-    fn refused(pairs: &[(&str, &str)]) -> String {
-        let mut settings = SettingsBuilder::new(OPTIONS);
-        for (key, value) in pairs {
-            settings = settings.set(key, value);
-        }
-        let settings = settings.build().unwrap();
-        let http = HttpClient::new().unwrap();
-        let built =
-            ChronosBuilder::from_settings(&settings.instance(""), http, Arc::new(SystemClock))
-                .and_then(ChronosBuilder::build);
-        built.map_or_else(|e| e.to_string(), |_| "built".to_owned())
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let url = ("urls", "http://a:4400, https://b/v1/scheduler/");
-        assert_eq!(refused(&[url]), "built");
-        for (pairs, option) in [
-            (vec![], "chronos.urls"),
-            (vec![("urls", "a:4400")], "chronos.urls"),
-            (vec![("urls", "ftp://a")], "chronos.urls"),
-            (vec![("urls", "http://a?x=1")], "chronos.urls"),
-            (vec![url, ("notify", "never")], "chronos.notify"),
-            (vec![url, ("notify", "0")], "chronos.notify"),
-            (vec![url, ("interval", "0s")], "chronos.interval"),
-            (vec![url, ("timeout", "0s")], "chronos.timeout"),
-            (vec![url, ("name", " ")], "chronos.name"),
-            (
-                vec![url, ("credentials", "file:/does/not/exist")],
-                "chronos.credentials",
-            ),
-            (vec![url, ("credentials", "s3cret")], "chronos.credentials"),
-            (vec![("urls", "http://u:s3cret@a")], "chronos.credentials"),
-        ] {
-            let why = refused(&pairs);
-            assert!(why.contains(option), "{pairs:?}: {why}");
-            assert!(!why.contains("s3cret"), "{why}");
-        }
-    }
-
-    #[test]
-    fn addresses_lose_what_is_added() {
-        let urls = [
-            "http://a:4400/,http://a:4400".to_owned(),
-            "https://h/x/scheduler".to_owned(),
-        ];
-        assert_eq!(addresses(&urls).unwrap(), ["http://a:4400", "https://h/x"]);
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    ChronosSource,
+    ChronosSource, Notify,
     api::{Api, List},
     cursor::{self, Cursor},
     entry::Entry,
@@ -33,9 +33,9 @@ const MOST_WAITING: usize = 500;
 /// takes, but not further than the interval.
 const GAP: Duration = Duration::from_millis(500);
 const SHARE: u32 = 4;
-/// While something is in trouble, batches that say no more than that all else is well are so far
-/// apart: health would say so, too, each time.
-const QUIET: Duration = Duration::from_secs(10 * 60);
+/// So much longer than `settle` a failed run waits while nothing is known of its job and Chronos
+/// cannot be read: nobody would know whom to tell.
+pub(crate) const UNKNOWN: Duration = Duration::from_secs(15 * 60);
 
 /// A failed run that is not judged.
 #[derive(Debug)]
@@ -47,8 +47,12 @@ pub(crate) struct Waiting {
     /// When the run was due, in milliseconds, if its id says so.
     pub(crate) due: Option<i64>,
     pub(crate) since: Instant,
-    /// When it is judged by what is known.
+    /// When it was heard of first, by the clock, in milliseconds.
+    pub(crate) heard: i64,
+    /// When it is judged by what is known of its job.
     pub(crate) deadline: Instant,
+    /// When it is judged though nothing is known of its job.
+    pub(crate) latest: Instant,
 }
 
 /// What a batch of the inner source has beside its failures.
@@ -57,13 +61,17 @@ struct Carried {
     listed: Option<Vec<FailureKey>>,
     cursor: Option<Value>,
     ack: Ack,
-    /// It is a listing and no more.
-    is_plain: bool,
 }
 
 /// An error as it stands in health until there is none.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Trouble(ErrorKind, String);
+
+impl Trouble {
+    fn of(e: &Error) -> Self {
+        Self(e.kind(), e.report().to_string())
+    }
+}
 
 /// A running source.
 pub(crate) struct Watch {
@@ -82,6 +90,8 @@ pub(crate) struct Watch {
     pub(crate) listed: Option<i64>,
     /// When the last list that was read was asked for.
     pub(crate) list_begun: Option<Instant>,
+    /// It had no jobs.
+    pub(crate) is_list_empty: bool,
     /// Jobs of which Chronos counts failures that the cluster has not told.
     pub(crate) owed: BTreeSet<String>,
     reading: JoinSet<(Instant, Result<List>)>,
@@ -97,10 +107,8 @@ pub(crate) struct Watch {
     is_well: bool,
     inner_trouble: Option<Trouble>,
     api_trouble: Option<Trouble>,
-    /// The trouble is to be told.
-    is_trouble_due: bool,
-    /// When the last batch was handed over.
-    last_batch: Option<Instant>,
+    /// There is new trouble, which nothing that was handed over has told.
+    is_trouble_new: bool,
     was_cut: bool,
 }
 
@@ -110,6 +118,9 @@ impl Watch {
         let now = Instant::now();
         let cursor = cursor.map_or_else(Cursor::default, Cursor::read);
         let has_inner = inner.is_some();
+        if let Some(warning) = blind_spot(config.notify, has_inner) {
+            tracing::warn!(source = %config.name, "{warning}");
+        }
         let mut watch = Self {
             api,
             inner: inner.map(|inner| inner.events(cursor.inner.clone())),
@@ -122,6 +133,7 @@ impl Watch {
             inner_cursor: cursor.inner,
             listed: cursor.listed,
             list_begun: None,
+            is_list_empty: false,
             owed: BTreeSet::new(),
             reading: JoinSet::new(),
             next_list: now,
@@ -132,8 +144,7 @@ impl Watch {
             is_well: false,
             inner_trouble: None,
             api_trouble: None,
-            is_trouble_due: false,
-            last_batch: None,
+            is_trouble_new: false,
             was_cut: false,
             config,
         };
@@ -143,8 +154,9 @@ impl Watch {
         for failure in cursor.leaving {
             watch.outgoing.push(failure);
         }
+        let mut heard = cursor.heard.into_iter();
         for failure in cursor.waiting {
-            watch.wait_for(failure);
+            watch.wait_for(failure, heard.next());
         }
         watch
     }
@@ -153,16 +165,15 @@ impl Watch {
     pub(crate) async fn next(&mut self) -> Result<Batch> {
         loop {
             self.land();
-            if std::mem::take(&mut self.is_trouble_due)
-                && let Some(e) = self.trouble()
-            {
-                return Err(e);
-            }
             self.judge();
-            if let Some(batch) = self.ready() {
-                // What is in trouble shows in health until it is not.
-                self.is_trouble_due = true;
-                return Ok(batch);
+            let batch = self.ready();
+            let is_trouble_new = std::mem::take(&mut self.is_trouble_new);
+            // What is in trouble shows in health until it is not.
+            match (batch, self.trouble()) {
+                (Some(batch), Some(e)) => return Ok(batch.with_trouble(e)),
+                (Some(batch), None) => return Ok(batch),
+                (None, Some(e)) if is_trouble_new => return Err(e),
+                (None, _) => {}
             }
             self.start_list();
             let wake = self.wake();
@@ -197,30 +208,31 @@ impl Watch {
     fn heard(&mut self, item: Option<Result<Batch>>) {
         match item {
             Some(Ok(batch)) => self.take(batch),
-            Some(Err(e)) => {
-                self.inner_trouble = Some(Trouble(e.kind(), e.report().to_string()));
-                self.is_trouble_due = true;
-            }
+            Some(Err(e)) => self.inner_fails(&e),
             None => {
                 self.inner = None;
-                let text = "the source of failed tasks has ended";
-                self.inner_trouble = Some(Trouble(ErrorKind::Internal, text.to_owned()));
-                self.is_trouble_due = true;
+                self.inner_fails(&Error::internal("the source of failed tasks has ended"));
             }
         }
     }
 
+    fn inner_fails(&mut self, e: &Error) {
+        let trouble = Some(Trouble::of(e));
+        self.is_trouble_new |= self.inner_trouble != trouble;
+        self.inner_trouble = trouble;
+    }
+
     fn take(&mut self, batch: Batch) {
-        self.inner_trouble = None;
         let Batch {
             failures,
             baseline,
             listed,
             cursor,
+            trouble,
             ack,
             ..
         } = batch;
-        let is_plain = failures.is_empty() && baseline.is_empty() && cursor.is_none();
+        self.inner_trouble = trouble.as_ref().map(Trouble::of);
         for key in &baseline {
             self.is_changed |= self.judged.note(key);
         }
@@ -230,7 +242,7 @@ impl Watch {
         for failure in failures {
             if self.config.frameworks.job_of(&failure).is_some() && self.judged.note(&failure.key) {
                 self.is_changed = true;
-                self.wait_for(failure);
+                self.wait_for(failure, None);
             }
         }
         self.carried.push_back(Carried {
@@ -238,41 +250,38 @@ impl Watch {
             listed,
             cursor,
             ack,
-            is_plain,
         });
     }
 
-    /// Only listings are to be handed over, and it is not the time. The last of them is kept.
-    fn is_quiet(&mut self) -> bool {
-        let is_plain = !self.is_changed && self.carried.iter().all(|c| c.is_plain);
-        let is_time = self
-            .last_batch
-            .is_none_or(|at| Instant::now() >= at + QUIET);
-        if !is_plain || is_time || (self.inner_trouble.is_none() && self.api_trouble.is_none()) {
-            return false;
-        }
-        self.carried.drain(..self.carried.len().saturating_sub(1));
-        true
-    }
-
-    fn wait_for(&mut self, failure: FailureRecord) {
+    /// A failed run waits; it was heard of first then, if not now.
+    fn wait_for(&mut self, failure: FailureRecord, heard: Option<i64>) {
         let Some(job) = self.config.frameworks.job_of(&failure) else {
             return;
         };
         let id = TaskId::parse(&failure.id);
         let (attempt, due) = (id.as_ref().map(|id| id.attempt), id.map(|id| id.due));
         let now = Instant::now();
+        let clock = self.config.clock.now().as_millisecond();
+        let heard = heard.map_or(clock, |ms| ms.min(clock));
+        // That of before a restart counts.
+        let waited = Duration::from_millis(clock.abs_diff(heard));
+        let deadline = now + self.config.settle;
         self.waiting.push_back(Waiting {
             failure,
             job,
             attempt,
             due,
             since: now,
-            deadline: now + self.config.settle,
+            heard,
+            deadline,
+            latest: deadline + UNKNOWN.saturating_sub(waited.saturating_sub(self.config.settle)),
         });
-        if let Some(longest) = self.waiting.len().checked_sub(MOST_WAITING + 1) {
+        if self.waiting.len() > MOST_WAITING {
             // Rather now by what is known than never.
-            self.waiting[longest].deadline = now;
+            let held = self.waiting.iter_mut().filter(|w| w.latest > now);
+            if let Some(longest) = held.min_by_key(|w| (w.heard, w.since)) {
+                (longest.deadline, longest.latest) = (now, now);
+            }
         }
         self.gap = GAP;
         self.ask();
@@ -308,7 +317,7 @@ impl Watch {
             Ok(list) => {
                 if self.api_trouble.take().is_some() {
                     tracing::info!(source = %self.config.name, "Chronos answers again");
-                    self.is_well = self.inner_trouble.is_none();
+                    self.is_well = true;
                 }
                 self.is_well |= !self.has_inner;
                 if list.skipped > 0 {
@@ -319,11 +328,13 @@ impl Watch {
                     );
                 }
                 self.list_begun = Some(begun);
+                self.is_list_empty = list.jobs.is_empty();
                 self.learn(list);
             }
             Err(e) => {
-                self.api_trouble = Some(Trouble(e.kind(), e.report().to_string()));
-                self.is_trouble_due = true;
+                let trouble = Some(Trouble::of(&e));
+                self.is_trouble_new |= self.api_trouble != trouble;
+                self.api_trouble = trouble;
             }
         }
         self.judge();
@@ -341,20 +352,26 @@ impl Watch {
         }
         let owed = self.owed.iter().filter_map(|name| self.jobs.get(name));
         let owed = owed.filter_map(|e| Some(e.owed_since? + self.config.settle));
-        let waiting = self.waiting.iter().map(|w| w.deadline);
+        let waiting = self.waiting.iter().map(|w| {
+            let is_listed = self.jobs.get(&w.job).is_none_or(Entry::is_listed);
+            if is_listed || self.is_fresh(w) {
+                w.deadline
+            } else {
+                w.latest
+            }
+        });
         let leaving = self.outgoing.next_time();
-        if let (Some(last), false) = (self.last_batch, self.carried.is_empty()) {
-            wake = wake.min(last + QUIET);
-        }
         owed.chain(waiting).chain(leaving).fold(wake, Instant::min)
+    }
+
+    /// A list was read that was asked for after it.
+    pub(crate) fn is_fresh(&self, run: &Waiting) -> bool {
+        self.list_begun.is_some_and(|begun| begun >= run.since)
     }
 
     /// The next batch, if there is something to hand over.
     fn ready(&mut self) -> Option<Batch> {
         let failures = self.outgoing.take();
-        if failures.is_empty() && self.is_quiet() {
-            return None;
-        }
         let carried = self.carried.pop_front();
         let is_well = std::mem::take(&mut self.is_well);
         if failures.is_empty() && carried.is_none() && !self.is_changed && !is_well {
@@ -365,9 +382,7 @@ impl Watch {
             listed: None,
             cursor: None,
             ack: Ack::default(),
-            is_plain: true,
         });
-        self.last_batch = Some(Instant::now());
         let is_noted = std::mem::take(&mut self.is_changed)
             || !failures.is_empty()
             || carried.cursor.is_some();
@@ -405,6 +420,7 @@ impl Watch {
                 .iter()
                 .map(|w| cursor::to_keep(&w.failure))
                 .collect(),
+            heard: self.waiting.iter().map(|w| w.heard).collect(),
             leaving: self.outgoing.all().map(cursor::to_keep).collect(),
             ..Cursor::default()
         }
@@ -419,3 +435,13 @@ async fn next_of(inner: &mut Option<BoxStream<'static, Result<Batch>>>) -> Optio
         None => pending().await,
     }
 }
+
+/// What cannot be seen of what is asked for.
+fn blind_spot(notify: Notify, has_inner: bool) -> Option<&'static str> {
+    (!has_inner && notify != Notify::Final).then_some(
+        "chronos.notify asks for failed runs that Chronos tries again, and its API does not count them: only those that failed for good are seen; set the masters of its cluster, too (-masters or MASTERS)",
+    )
+}
+
+#[cfg(test)]
+mod tests;

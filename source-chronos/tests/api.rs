@@ -420,17 +420,26 @@ async fn while_chronos_is_down_failures_go_out_all_the_same() {
     })
     .await;
     told.until("begun", |a| a.batches() > 0).await;
-    // Nothing is known of the job.
+    // Nothing is known of the jobs: who would be told? It waits for longer than `settle`.
     chronos.run(&cluster, "a").fail(Death::failed());
-    let f = told.count(1).await.remove(0);
-    assert_eq!(
-        (f.name.as_str(), f.attempt, f.owners.len()),
-        ("a", Some(1), 0)
-    );
-    assert_eq!(f.details["case"], "failed");
-    assert!(!f.details.contains_key("will_retry") && !f.details.contains_key("retries"));
-    told.until("ill again", Audience::is_ill).await;
+    let verdict = chronos.run(&cluster, "b").fail(Death::failed());
+    assert_eq!(verdict, Verdict::Retried);
+    told.until("holding both", |a| {
+        a.cursor_says(|c| c["waiting"].as_array().is_some_and(|w| w.len() == 2))
+    })
+    .await;
+    tokio::time::sleep(2 * SHORT).await;
+    told.count(0).await;
+    // Nor does a kill lose it.
+    let told = Audience::resuming(both(&chronos, &cluster).settle(SHORT), told.stop());
+    told.until("ill", Audience::is_ill).await;
+    tokio::time::sleep(2 * SHORT).await;
+    told.count(0).await;
     chronos.server().restore().unwrap();
+    let f = told.count(1).await.remove(0);
+    assert_eq!((f.name.as_str(), f.attempt), ("a", Some(1)));
+    assert_eq!(f.owners, ["x@mail.example"]);
+    assert_eq!(f.details["will_retry"], "false");
     told.has_list().await;
     // Known before a restart while it is down.
     let store = told.stop();

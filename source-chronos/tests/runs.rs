@@ -355,17 +355,23 @@ async fn trouble_of_one_side_is_not_called_over_by_the_other() {
         .await;
     chronos.server().refuse();
     told.until("ill", Audience::is_ill).await;
-    let (batches, polls) = (told.batches(), cluster.master(0).requests().len());
-    told.until("polling on", |_| {
-        cluster.master(0).requests().len() > polls + 20
+    chronos.server().restore().unwrap();
+    told.until("well", |a| !a.is_ill()).await;
+    chronos.broken_proxy(true);
+    told.until("ill again", Audience::is_ill).await;
+    let (batches, outbreaks) = (told.batches(), told.outbreaks());
+    told.until("polling on, over failing lists", |a| {
+        a.batches() > batches + 20
     })
     .await;
-    assert!(told.batches() <= batches + 1, "{}", told.batches());
-    // Failures are no quiet matter.
+    // Each batch says what is in trouble, and health and the log have it once.
+    assert!(told.is_ill(), "{:?}", told.errors());
+    assert_eq!(told.outbreaks(), outbreaks);
     chronos.run(&cluster, "a").fail(Death::failed());
     assert_eq!(names(&told.count(1).await), ["a"]);
-    told.until("still ill", Audience::is_ill).await;
-    chronos.server().restore().unwrap();
+    assert!(told.is_ill());
+    assert_eq!(told.outbreaks(), outbreaks);
+    chronos.broken_proxy(false);
     told.until("well", |a| !a.is_ill()).await;
     let batches = told.batches();
     told.until("hearing of polls", |a| a.batches() > batches + 5)
@@ -394,4 +400,43 @@ async fn tasks_may_be_named_by_the_framework() {
     assert_eq!(briefs(&told.count(1).await), ["a failed 1"]);
     deaf.looks_again(&chronos).await;
     deaf.count(0).await;
+}
+
+#[tokio::test]
+async fn all_that_the_first_list_has_counted_is_told_with_it() {
+    let (chronos, cluster) = pair().await;
+    chronos.jobs([
+        JobSpec::new("a").retries(0).owner("x@mail.example"),
+        JobSpec::new("b").retries(1),
+    ]);
+    chronos.server().refuse();
+    // Nothing is told by waiting for `settle`.
+    let told = Audience::of(both(&chronos, &cluster).settle(LONG));
+    told.until("begun", |a| a.cursor_says(|c| c.get("inner").is_some()))
+        .await;
+    told.until("streaming", |_| cluster.streams().open == 1)
+        .await;
+    for _ in 0..3 {
+        let verdict = chronos.run(&cluster, "a").fail(Death::failed());
+        assert_eq!(verdict, Verdict::Failed);
+    }
+    let run = chronos.run(&cluster, "b");
+    assert_eq!(run.fail(Death::failed()), Verdict::Retried);
+    assert_eq!(run.retry().fail(Death::failed()), Verdict::Failed);
+    let verdict = chronos.run(&cluster, "b").fail(Death::failed());
+    assert_eq!(verdict, Verdict::Failed);
+    told.until("holding all", |a| {
+        a.cursor_says(|c| c["waiting"].as_array().is_some_and(|w| w.len() == 6))
+    })
+    .await;
+    chronos.server().restore().unwrap();
+    let all = told.count(5).await;
+    let counts = |job: &str| -> Vec<String> {
+        let of_job = all.iter().filter(|f| f.name == job);
+        of_job.map(|f| f.details["failures"].clone()).collect()
+    };
+    assert_eq!(counts("a"), ["1", "2", "3"]);
+    assert_eq!(counts("b"), ["1", "2"]);
+    told.looks_again(&chronos).await;
+    told.count(5).await;
 }

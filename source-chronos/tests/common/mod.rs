@@ -65,8 +65,12 @@ struct Told {
     failures: Vec<FailureRecord>,
     errors: Vec<String>,
     batches: usize,
-    /// The last item was an error.
+    /// The last item was an error, or a batch with trouble.
     is_ill: bool,
+    /// How often it became ill, or ill in another way, as health says it.
+    outbreaks: usize,
+    /// Items that were errors.
+    items: usize,
     /// So many batches are refused.
     refused: usize,
 }
@@ -110,13 +114,18 @@ impl Audience {
         let task = tokio::spawn(async move {
             while let Some(item) = events.next().await {
                 let mut told = ear.lock().unwrap();
-                told.is_ill = item.is_err();
-                let batch = match item {
-                    Ok(batch) => batch,
-                    Err(e) => {
-                        told.errors.push(e.report().to_string());
-                        continue;
-                    }
+                let trouble = match &item {
+                    Ok(batch) => batch.trouble.as_ref(),
+                    Err(e) => Some(e),
+                };
+                let trouble = trouble.map(|e| e.report().to_string());
+                let is_known = told.is_ill && told.errors.last() == trouble.as_ref();
+                told.is_ill = trouble.is_some();
+                told.outbreaks += usize::from(trouble.is_some() && !is_known);
+                told.errors.extend(trouble);
+                let Ok(batch) = item else {
+                    told.items += 1;
+                    continue;
                 };
                 if told.refused > 0 && !batch.failures.is_empty() {
                     told.refused -= 1;
@@ -159,6 +168,12 @@ impl Audience {
 
     pub(crate) fn is_ill(&self) -> bool {
         self.told.lock().unwrap().is_ill
+    }
+
+    /// How often health said that it is ill, and how many items were errors.
+    pub(crate) fn outbreaks(&self) -> (usize, usize) {
+        let told = self.told.lock().unwrap();
+        (told.outbreaks, told.items)
     }
 
     pub(crate) fn batches(&self) -> usize {
