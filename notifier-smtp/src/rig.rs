@@ -9,7 +9,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{error::Who, link::Link, offers::Offers, session::Session};
+use crate::{
+    address::Address, envelope::Envelope, error::Who, link::Link, offers::Offers, session::Session,
+};
 
 /// The longest wait for a reply, and for the last.
 pub(crate) const REPLY: Duration = Duration::from_secs(300);
@@ -103,4 +105,16 @@ pub(crate) fn session(pipelining: bool) -> (Session, DuplexStream) {
         used: 0,
     };
     (session, theirs)
+}
+
+/// The smallest mail: `Hi`.
+pub(crate) fn hi(sender: &Address) -> Envelope<'_> {
+    Envelope {
+        sender,
+        size: 4,
+        wire: b"Hi\r\n.\r\n",
+        is_ascii: true,
+        needs_utf8: false,
+        id: "1",
+    }
 }

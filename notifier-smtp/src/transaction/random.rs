@@ -116,14 +116,7 @@ proptest! {
             let sender = Address::read("f@x").unwrap();
             let to: Vec<Address> =
                 (0..count).map(|n| Address::read(&format!("u{n}@x")).unwrap()).collect();
-            let envelope = Envelope {
-                sender: &sender,
-                size: 4,
-                wire: b"Hi\r\n.\r\n",
-                is_ascii: true,
-                needs_utf8: false,
-                id: "1",
-            };
+            let envelope = crate::rig::hi(&sender);
             let outcome = send(&mut session, &envelope, &to).await;
             drop(session);
             let knows = knows.await.unwrap();

@@ -18,14 +18,7 @@ async fn run(pipelining: bool, to: &[&str], rules: Vec<Rule>) -> (Outcome, Sessi
     let (mut session, theirs) = session(pipelining);
     let lines = relay(theirs, rules);
     let sender = Address::read("f@x.example").unwrap();
-    let envelope = Envelope {
-        sender: &sender,
-        size: 4,
-        wire: b"Hi\r\n.\r\n",
-        is_ascii: true,
-        needs_utf8: false,
-        id: "1",
-    };
+    let envelope = crate::rig::hi(&sender);
     let outcome = send(&mut session, &envelope, &addresses(to)).await;
     // Our end is closed, so that the relay ends.
     let used = session.used;
@@ -296,14 +289,7 @@ async fn answers_that_came_before_the_commands_are_taken_for_none() {
             theirs.write_all(text.as_bytes()).await.unwrap();
             let lines = relay(theirs, vec![]);
             let sender = Address::read("f@x.example").unwrap();
-            let envelope = Envelope {
-                sender: &sender,
-                size: 4,
-                wire: b"Hi\r\n.\r\n",
-                is_ascii: true,
-                needs_utf8: false,
-                id: "1",
-            };
+            let envelope = crate::rig::hi(&sender);
             let begun = tokio::time::Instant::now();
             let outcome = send(&mut session, &envelope, &addresses(&["a"])).await;
             assert_eq!(shown(&outcome), [want], "{text:?}");
