@@ -76,7 +76,7 @@ async fn relays_that_know_only_helo() {
     table(
         "HELO",
         vec![
-            row("502 5.5.1 command not implemented")
+            row("502 5.5.1 command not recognized")
                 .all(Want::Delivered)
                 .got(whole),
             row("500 5.5.2 unknown command")

@@ -12,54 +12,20 @@ use std::{path::Path, process::ExitCode, time::Duration};
 
 use criterion::Criterion;
 use load::Load;
+pub(crate) use notifier_testkit::bench::{Extent, say};
 
 use crate::{bare::Bare, table::Table};
 
 /// How many ask at once.
 const PRODUCERS: i64 = 64;
 
-/// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// What the published figures come from.
-    Whole,
-    /// The same in less time (`--quick`).
-    Quick,
-    /// As little as shows that it works: nothing that is measured counts.
-    Smoke,
-}
-
-impl Extent {
-    /// What the command line asks for; `None` if nothing is to be run.
-    fn asked() -> Option<Self> {
-        let args: Vec<String> = std::env::args().skip(1).collect();
-        let has = |flag: &str| args.iter().any(|a| a == flag);
-        if has("--list") {
-            None
-        } else if has("--test") || !(has("--bench") || has("--quick")) {
-            Some(Self::Smoke)
-        } else if has("--quick") {
-            Some(Self::Quick)
-        } else {
-            Some(Self::Whole)
-        }
-    }
-
-    /// One of three values.
-    pub(crate) fn pick<T>(self, whole: T, quick: T, smoke: T) -> T {
-        match self {
-            Self::Whole => whole,
-            Self::Quick => quick,
-            Self::Smoke => smoke,
-        }
-    }
-}
-
 fn main() -> ExitCode {
     if large::child() {
         return ExitCode::SUCCESS;
     }
-    let Some(extent) = Extent::asked() else {
+    // What is no flag is criterion's: which of the benchmarks to run.
+    let flags = std::env::args().skip(1).filter(|a| a.starts_with('-'));
+    let Some(extent) = Extent::of("outbox", flags) else {
         return ExitCode::SUCCESS;
     };
     let seconds = extent.pick(10, 3, 1);
@@ -78,11 +44,6 @@ fn main() -> ExitCode {
     large::measure(extent, folder.path(), &mut table);
     say(&table.to_string());
     ExitCode::SUCCESS
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
-pub(crate) fn say(what: &str) {
-    println!("{what}");
 }
 
 /// One thing done in three ways. Each answers how long so many took.

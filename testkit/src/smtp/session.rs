@@ -287,7 +287,7 @@ impl Session {
         let identity = script.identity.as_ref();
         let Some(identity) = identity.filter(|_| script.offers_starttls() && !self.wire.is_tls())
         else {
-            let usual = "502 5.5.1 Error: command not implemented";
+            let usual = "502 5.5.1 Error: STARTTLS is not offered";
             self.answer(Verb::StartTls, usual).await?;
             return Ok(());
         };
