@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use notifier_core::{
     Delivered, Delivery, Error, ErrorKind, Receipt, Report, ReportOptions, Result, Scope,
 };
+use smtp_wire::stuff;
 use tokio::time::Instant;
 
 use crate::{
     address::Address,
-    dots::stuff,
     envelope::Envelope,
     error::{Failure, Who},
     mail::{Composer, Mail},

@@ -6,7 +6,9 @@ use lettre::transport::smtp::{
 };
 use notifier_core::ErrorKind;
 
-use crate::{address::Address, error::Failure, offers::Offers};
+use smtp_wire::Offers;
+
+use crate::{address::Address, error::Failure};
 
 /// What the message needs of a relay.
 #[derive(Debug)]

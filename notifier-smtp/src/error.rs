@@ -4,27 +4,14 @@ use std::{fmt, time::Duration};
 
 use notifier_core::{Delivery, Error, ErrorKind, Retry, Scope, redact::Redactor};
 
-use crate::{delay, reply::Reply};
+use smtp_wire::{Fault, Reply};
+
+use crate::delay;
 
 /// How long a relay that may have a mail is given to settle, before it is sent once more.
 const SETTLE: Duration = Duration::from_secs(60);
 /// The most characters of a relay's text in an error.
 const LONGEST_TEXT: usize = 200;
-
-/// What may be wrong with a connection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
-    #[error("closed the connection")]
-    Closed,
-    #[error("was silent for {}s", .0.as_secs_f64())]
-    Stalled(Duration),
-    /// It broke; what the system says of it.
-    #[error("lost the connection ({0})")]
-    Broken(String),
-    /// What came is no SMTP.
-    #[error("sent {0}")]
-    Malformed(String),
-}
 
 /// Where in the dialogue we are (RFC 5321 §3).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,41 +2,24 @@
 
 use std::{
     fmt,
-    fs::File,
     hash::{Hash, Hasher},
-    io::{self, Read as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use notifier_core::{Error, ErrorKind, Result, Secret, Settings};
-
-use crate::{
-    error::{Failure, Step, Who},
-    link::Link,
-    offers::Offers,
-    reply::Reply,
+use smtp_wire::{
+    Fault, Link, Offers, Password,
+    auth::{self, Mechanism},
 };
 
-/// The longest password in a file.
-const LONGEST_PASSWORD: u64 = 64 * 1024;
-/// The longest command, its line end included (RFC 5321 §4.5.3.1.4).
-const LONGEST_COMMAND: usize = 512;
+use crate::error::{Failure, Step, Who};
 
 /// A name and where its password is.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Login {
     user: String,
     password: Password,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-enum Password {
-    Value(Secret),
-    /// Read anew for each connection, since it may change.
-    File(PathBuf),
 }
 
 impl Login {
@@ -80,10 +63,7 @@ impl Login {
     /// # Errors
     /// [`ErrorKind::Io`] if its file cannot be read.
     pub(crate) fn password(&self) -> Result<Secret> {
-        match &self.password {
-            Password::Value(secret) => Ok(secret.clone()),
-            Password::File(path) => from_file(path),
-        }
+        self.password.read("smtp.password")
     }
 
     /// As [`password`](Self::password), without holding up the thread.
@@ -91,8 +71,8 @@ impl Login {
         let read = match &self.password {
             Password::Value(secret) => return Ok(secret.clone()),
             Password::File(path) => {
-                let path = path.clone();
-                tokio::task::spawn_blocking(move || from_file(&path)).await
+                let file = Password::File(path.clone());
+                tokio::task::spawn_blocking(move || file.read("smtp.password")).await
             }
         };
         match read {
@@ -123,34 +103,6 @@ impl fmt::Debug for Login {
         f.debug_struct("Login")
             .field("user", &self.user)
             .finish_non_exhaustive()
-    }
-}
-
-fn from_file(path: &Path) -> Result<Secret> {
-    let wrong = |what: &str| {
-        Error::new(
-            ErrorKind::Io,
-            format!("smtp.password: {what} {}", path.display()),
-        )
-    };
-    let bytes = bounded(path, LONGEST_PASSWORD).map_err(|e| wrong("cannot read").with_source(e))?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("there is no text in"))?;
-    // Editors end a file with a line break that is no part of the value.
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    match text.is_empty() {
-        true => Err(wrong("there is nothing in")),
-        false => Ok(Secret::from(text)),
-    }
-}
-
-/// A file's content, if it is no larger.
-pub(crate) fn bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let n = File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    match u64::try_from(n) {
-        Ok(n) if n <= most => Ok(bytes),
-        _ => Err(io::Error::other("it is too large")),
     }
 }
 
@@ -186,10 +138,9 @@ pub(crate) async fn log_in(
             "offers {offered}, and we know PLAIN, LOGIN and XOAUTH2; leave -smtp.user out, or ask who runs it"
         )));
     }
-    let credentials = Credentials::new(login.user().to_owned(), password.expose().to_owned());
     let mut refused = None;
     for mechanism in common {
-        let reply = by(link, mechanism, &credentials, login, password, within)
+        let reply = auth::log_in(link, mechanism, login.user(), password, within)
             .await
             .map_err(|fault| who.broken(&Step::Auth, &fault))?;
         match reply.code() {
@@ -198,7 +149,7 @@ pub(crate) async fn log_in(
             504 => refused = Some(reply),
             _ if reply.is_done() || reply.code() < 400 => {
                 let what = format!("{} where 235 was due", reply.code());
-                return Err(who.broken(&Step::Auth, &crate::error::Fault::Malformed(what)));
+                return Err(who.broken(&Step::Auth, &Fault::Malformed(what)));
             }
             _ => return Err(who.refused(&Step::Auth, &reply)),
         }
@@ -207,57 +158,4 @@ pub(crate) async fn log_in(
         Some(reply) => who.refused(&Step::Auth, &reply),
         None => who.misconfigured("offers no login that we know"),
     })
-}
-
-async fn by(
-    link: &mut Link,
-    mechanism: Mechanism,
-    credentials: &Credentials,
-    login: &Login,
-    password: &Secret,
-    within: Duration,
-) -> Result<Reply, crate::error::Fault> {
-    let shown = format!("AUTH {mechanism} ***");
-    let encode = |text: &str| BASE64_STANDARD.encode(text);
-    if mechanism == Mechanism::Login {
-        let mut reply = link.ask("AUTH LOGIN\r\n", within).await?;
-        // Challenges differ in their words and may be empty: the name comes first.
-        for text in [login.user(), password.expose()] {
-            if reply.code() != 334 {
-                return Ok(reply);
-            }
-            let line = format!("{}\r\n", encode(text));
-            reply = link.ask_secret(&line, "***", within).await?;
-        }
-        return Ok(reply);
-    }
-    let Ok(text) = mechanism.response(credentials, None) else {
-        return Err(crate::error::Fault::Malformed(format!(
-            "a challenge for {mechanism}"
-        )));
-    };
-    let payload = encode(&text);
-    let whole = format!("AUTH {mechanism} {payload}\r\n");
-    let mut reply = if whole.len() <= LONGEST_COMMAND {
-        link.ask_secret(&whole, &shown, within).await?
-    } else {
-        let asked = link.ask(&format!("AUTH {mechanism}\r\n"), within).await?;
-        if asked.code() != 334 {
-            return Ok(asked);
-        }
-        link.ask_secret(&format!("{payload}\r\n"), "***", within)
-            .await?
-    };
-    if reply.code() == 334 {
-        reply = match mechanism {
-            // A relay that did not take the initial response, and asks again.
-            Mechanism::Plain => {
-                link.ask_secret(&format!("{payload}\r\n"), "***", within)
-                    .await?
-            }
-            // What is wrong, in JSON: an empty line lets it end in a refusal.
-            _ => link.ask("\r\n", within).await?,
-        };
-    }
-    Ok(reply)
 }

@@ -9,9 +9,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{
-    address::Address, envelope::Envelope, error::Who, link::Link, offers::Offers, session::Session,
-};
+use smtp_wire::{Link, Offers, Reply};
+
+use crate::{address::Address, envelope::Envelope, error::Who, session::Session};
 
 /// The longest wait for a reply, and for the last.
 pub(crate) const REPLY: Duration = Duration::from_secs(300);
@@ -77,6 +77,11 @@ pub(crate) fn relay(stream: DuplexStream, rules: Vec<Rule>) -> JoinHandle<Vec<St
             }
         }
     })
+}
+
+/// A reply of one line.
+pub(crate) fn reply(line: &str) -> Reply {
+    line.parse().unwrap()
 }
 
 pub(crate) fn who() -> Who {

@@ -1,13 +1,9 @@
 //! The relay: where it is, how it is reached, who we are there.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fmt, net::Ipv6Addr, path::PathBuf, time::Duration};
 
 use notifier_core::{Error, Result, Settings};
+use smtp_wire::place;
 
 use crate::login::Login;
 
@@ -129,7 +125,7 @@ impl Server {
             tls_name: settings.get("tls_name").map(str::to_owned),
             ca: settings.get("ca").map(PathBuf::from),
             login,
-            helo: settings.get("helo").map(helo).transpose()?,
+            helo: settings.get("helo").map(checked_helo).transpose()?,
             limits: Limits::of(settings)?,
         }))
     }
@@ -194,7 +190,7 @@ fn place(settings: &Settings) -> Result<Option<Place>> {
     let Some(ip) = settings.get("host_ip") else {
         return Ok(None);
     };
-    let host = host(ip).ok_or_else(|| {
+    let host = place::host(ip).ok_or_else(|| {
         Error::config("smtp.host_ip: it is neither an address nor a host name, such as 10.0.0.1")
     })?;
     Ok(Some(Place {
@@ -227,10 +223,10 @@ fn server(text: &str) -> Result<Place> {
         Scheme::None => rest,
         _ => rest.strip_suffix('/').unwrap_or(rest),
     };
-    let (name, port) = split(rest);
-    let host = host(name).ok_or_else(|| wrong("it names no host"))?;
+    let (name, port) = place::split(rest);
+    let host = place::host(name).ok_or_else(|| wrong("it names no host"))?;
     let port = port
-        .map(|p| number(p).ok_or_else(|| wrong("its port is no number from 1 to 65535")))
+        .map(|p| place::port(p).ok_or_else(|| wrong("its port is no number from 1 to 65535")))
         .transpose()?;
     Ok(Place {
         scheme,
@@ -238,56 +234,6 @@ fn server(text: &str) -> Result<Place> {
         port,
         is_named: true,
     })
-}
-
-/// Divides `host:port`; an IPv6 address has its brackets, or no port.
-fn split(text: &str) -> (&str, Option<&str>) {
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return (text, None);
-    }
-    match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (text, None),
-    }
-}
-
-/// Kubernetes gives a Service called `smtp-host` the variable `SMTP_HOST_PORT=tcp://10.0.0.1:25`.
-fn service_port(text: &str) -> Result<u16> {
-    let port = match text.split_once("://") {
-        Some((_, rest)) => split(rest).1.unwrap_or_default(),
-        None => text,
-    };
-    number(port).ok_or_else(|| {
-        Error::config("smtp.host_port: it is no number from 1 to 65535, nor tcp://ADDRESS:PORT")
-    })
-}
-
-fn number(text: &str) -> Option<u16> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|p| digits && *p != 0)
-}
-
-/// A name in ASCII, or an address without brackets.
-fn host(text: &str) -> Option<String> {
-    let bare = match text.strip_prefix('[') {
-        Some(rest) => {
-            let v6 = rest.strip_suffix(']')?;
-            v6.parse::<Ipv6Addr>().ok()?;
-            v6
-        }
-        None => text,
-    };
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Some(ip.to_string());
-    }
-    // With an underscore, as names of containers have.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    let ascii = match bare.is_ascii() {
-        true => bare.to_ascii_lowercase(),
-        false => idna::domain_to_ascii(bare).ok()?,
-    };
-    let is_name = !ascii.is_empty() && ascii.len() <= 253 && ascii.chars().all(plain);
-    (is_name && !ascii.starts_with(['-', '.'])).then_some(ascii)
 }
 
 fn tls(settings: &Settings, scheme: Scheme, is_needed: bool) -> Result<Tls> {
@@ -317,21 +263,17 @@ fn tls(settings: &Settings, scheme: Scheme, is_needed: bool) -> Result<Tls> {
     }
 }
 
-/// A host name or an address literal (RFC 5321 §4.1.1.1): it becomes part of a command.
-fn helo(text: &str) -> Result<String> {
-    let literal = text
-        .strip_prefix('[')
-        .and_then(|t| t.strip_suffix(']'))
-        .map(|t| t.strip_prefix("IPv6:").unwrap_or(t).parse::<IpAddr>());
-    match literal {
-        Some(Ok(_)) => Ok(text.to_owned()),
-        None if text.parse::<IpAddr>().is_err() => host(text).ok_or(()),
-        _ => Err(()),
-    }
-    .map_err(|()| {
+fn checked_helo(text: &str) -> Result<String> {
+    place::helo(text).ok_or_else(|| {
         Error::config(format!(
             "smtp.helo: {text:?} is neither a host name nor an address in brackets"
         ))
+    })
+}
+
+fn service_port(text: &str) -> Result<u16> {
+    place::service_port(text).ok_or_else(|| {
+        Error::config("smtp.host_port: it is no number from 1 to 65535, nor tcp://ADDRESS:PORT")
     })
 }
 

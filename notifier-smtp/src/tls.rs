@@ -1,24 +1,16 @@
 //! TLS to a relay: rustls with ring, no state of the process' own.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use notifier_core::{Error, Result};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
-};
+use rustls::{ClientConfig, pki_types::ServerName};
+use smtp_wire::{Stream, Unchecked, roots};
 use tokio_rustls::TlsConnector;
 
 use crate::{
     error::{Failure, Who},
-    link::Stream,
     server::{Server, Tls},
 };
-
-/// The largest file of certificates.
-const MOST_OCTETS: u64 = 8 * 1024 * 1024;
 
 /// How to shake hands with one relay.
 #[derive(Clone)]
@@ -34,7 +26,11 @@ impl Handshake {
     /// [`ErrorKind::Config`](notifier_core::ErrorKind::Config) with the option's name.
     pub(crate) fn of(server: &Server) -> Result<Option<Self>> {
         // A file that is named and of no use is a mistake, whether it is needed or not.
-        let named = server.ca.as_deref().map(from_file).transpose()?;
+        let named = server
+            .ca
+            .as_deref()
+            .map(|path| roots::from_file("smtp.ca", path))
+            .transpose()?;
         if server.tls == Tls::None && server.tls_name.is_none() {
             return Ok(None);
         }
@@ -62,12 +58,12 @@ impl Handshake {
         let config = if server.tls.is_checked() {
             builder.with_root_certificates(match named {
                 Some(roots) => roots,
-                None => system()?,
+                None => roots::system("smtp.ca")?,
             })
         } else {
             builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+                .with_custom_certificate_verifier(Arc::new(Unchecked::new(provider)))
         };
         Ok(Some(Self {
             connector: TlsConnector::from(Arc::new(config.with_no_client_auth())),
@@ -107,90 +103,6 @@ impl std::fmt::Debug for Handshake {
         f.debug_struct("Handshake")
             .field("name", &self.name)
             .finish_non_exhaustive()
-    }
-}
-
-/// The authorities that the system trusts.
-fn system() -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    match roots.is_empty() {
-        true => Err(Error::config(
-            "smtp.ca: this system has no certificate authorities to trust; name a file of them",
-        )),
-        false => Ok(roots),
-    }
-}
-
-/// The authorities of a file.
-fn from_file(path: &Path) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let shown = path.display();
-    let pem = crate::login::bounded(path, MOST_OCTETS)
-        .map_err(|e| Error::config(format!("smtp.ca: cannot read {shown}")).with_source(e))?;
-    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    let found = found
-        .map_err(|e| Error::config(format!("smtp.ca: {shown} is no PEM file")).with_source(e))?;
-    if found.is_empty() {
-        return Err(Error::config(format!(
-            "smtp.ca: no certificate found in {shown}"
-        )));
-    }
-    for certificate in found {
-        roots.add(certificate).map_err(|e| {
-            Error::config(format!("smtp.ca: a certificate in {shown} is not usable")).with_source(e)
-        })?;
-    }
-    Ok(roots)
-}
-
-/// Takes any certificate: opportunistic TLS hides mail from who only listens (RFC 7435).
-#[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use lettre::transport::smtp::commands::{Data, Rset};
 use notifier_core::{ErrorKind, Scope};
+use smtp_wire::{Fault, Link, Reply, Sent};
 
 use crate::{
     address::Address,
     envelope::{Envelope, mail, rcpt},
-    error::{Failure, Fault, Step, is_ours},
-    link::{Link, Sent},
-    reply::Reply,
+    error::{Failure, Step, is_ours},
     session::Session,
 };
 

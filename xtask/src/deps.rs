@@ -16,7 +16,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("notifier-hipchat", &["notifier-core", "notifier-http"]),
     ("notifier-jira", &["notifier-core", "notifier-http"]),
     ("notifier-sentry", &["notifier-core", "notifier-http"]),
-    ("notifier-smtp", &["notifier-core"]),
+    ("smtp-wire", &["notifier-core"]),
+    ("smtp-probe", &["notifier-core", "smtp-wire"]),
+    ("notifier-smtp", &["notifier-core", "smtp-wire"]),
     ("uploader-s3", &["notifier-core", "notifier-http"]),
     ("outbox-sqlite", &["notifier-core"]),
     ("source-chronos", &["notifier-core", "notifier-http"]),
@@ -47,6 +49,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["notifiers", "notifier-runtime", "notifier-testkit"],
     ),
     ("notifierctl", &["notifiers", "notifier-runtime"]),
+    (
+        "smtp-relay-check",
+        &["notifiers", "notifier-runtime", "smtp-probe"],
+    ),
     ("notifier-examples", &["notifiers"]),
     ("xtask", &[]),
 ];

@@ -1,4 +1,5 @@
 use super::*;
+use crate::rig::reply;
 
 fn who() -> Who {
     Who::new("relay:587", Redactor::new(["s3cr3t-word"]))
@@ -113,7 +114,7 @@ fn the_table() {
         (Step::Body, "554 5.6.0 no", K::Rejected, never, M),
         (Step::Body, "550 5.7.1 spam", K::PermissionDenied, never, M),
     ] {
-        let f = who().refused(&step, &Reply::of(line));
+        let f = who().refused(&step, &reply(line));
         let name = format!("{line} to {step}: {f:?}");
         assert_eq!((f.kind, f.retry, f.scope), (kind, retry, scope), "{name}");
         assert_eq!(f.delivery, Delivery::NotDelivered, "{name}");
@@ -125,7 +126,7 @@ fn the_table() {
 fn a_later_attempt_waits_longer() {
     let mut who = who();
     who.set_attempt(3);
-    let f = who.refused(&rcpt(), &Reply::of("450 4.2.1 no"));
+    let f = who.refused(&rcpt(), &reply("450 4.2.1 no"));
     assert_eq!(
         f.retry,
         Retry::Later {
@@ -136,13 +137,13 @@ fn a_later_attempt_waits_longer() {
 
 #[test]
 fn texts_are_one_line_without_secrets() {
-    let f = who().refused(&rcpt(), &Reply::of("550 5.1.1 User unknown"));
+    let f = who().refused(&rcpt(), &reply("550 5.1.1 User unknown"));
     assert_eq!(
         f.text,
         "relay:587 answered 550 5.1.1 to RCPT TO:<a@b>: User unknown"
     );
     let long = format!("550 \u{1b}[31m s3cr3t-word \u{202e}{}", "x".repeat(900));
-    let f = who().refused(&rcpt(), &Reply::of(&long));
+    let f = who().refused(&rcpt(), &reply(&long));
     assert!(
         f.text.contains("\\u{1b}[31m *** \\u{202e}xxx"),
         "{}",
@@ -154,7 +155,7 @@ fn texts_are_one_line_without_secrets() {
         f.text
     );
     assert_eq!(
-        who().refused(&Step::Data, &Reply::of("451")).text,
+        who().refused(&Step::Data, &reply("451")).text,
         "relay:587 answered 451 to DATA"
     );
 }

@@ -14,20 +14,16 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{
-    dialogue::Dialogue,
-    error::Fault,
-    reply::{LONGEST_LINE, Parts, Reply},
-};
+use crate::{Dialogue, Fault, LONGEST_LINE, Parts, Reply};
 
 /// Plain TCP, or TLS over it.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// How a message went out.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub enum Sent {
     /// All of it, with the last dot.
     Whole,
     /// The relay spoke before it was all out; the dot did not go.
@@ -37,7 +33,7 @@ pub(crate) enum Sent {
 }
 
 /// A connection.
-pub(crate) struct Link {
+pub struct Link {
     stream: Box<dyn Stream>,
     /// What came and was not read as a reply yet.
     buffer: Vec<u8>,
@@ -47,7 +43,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn of(stream: Box<dyn Stream>, until: Instant) -> Self {
+    /// A connection that must be over at `until`.
+    pub fn of(stream: Box<dyn Stream>, until: Instant) -> Self {
         Self {
             stream,
             buffer: Vec::new(),
@@ -61,7 +58,7 @@ impl Link {
     ///
     /// # Errors
     /// If there are any.
-    pub(crate) async fn into_stream(mut self) -> Result<(Box<dyn Stream>, Dialogue), Fault> {
+    pub async fn into_stream(mut self) -> Result<(Box<dyn Stream>, Dialogue), Fault> {
         if !self.buffer.is_empty() || self.pending().await? {
             return Err(Fault::Malformed(
                 "bytes before the handshake (possible injection)".to_owned(),
@@ -71,16 +68,18 @@ impl Link {
     }
 
     /// Goes on with a dialogue from before TLS.
-    pub(crate) fn with_dialogue(mut self, dialogue: Dialogue) -> Self {
+    pub fn with_dialogue(mut self, dialogue: Dialogue) -> Self {
         self.dialogue = dialogue;
         self
     }
 
-    pub(crate) fn set_until(&mut self, until: Instant) {
+    /// Sets when it must be over.
+    pub fn set_until(&mut self, until: Instant) {
         self.until = until;
     }
 
-    pub(crate) fn dialogue(&self) -> &Dialogue {
+    /// What was said last.
+    pub fn dialogue(&self) -> &Dialogue {
         &self.dialogue
     }
 
@@ -95,7 +94,7 @@ impl Link {
     ///
     /// # Errors
     /// If none comes in time, or what comes is none.
-    pub(crate) async fn reply(&mut self, within: Duration) -> Result<Reply, Fault> {
+    pub async fn reply(&mut self, within: Duration) -> Result<Reply, Fault> {
         let begun = Instant::now();
         let end = self.end(within);
         match timeout_at(end, self.read_reply()).await {
@@ -145,13 +144,16 @@ impl Link {
     ///
     /// # Errors
     /// As [`reply`](Self::reply), or if it cannot be sent.
-    pub(crate) async fn ask(&mut self, command: &str, within: Duration) -> Result<Reply, Fault> {
+    pub async fn ask(&mut self, command: &str, within: Duration) -> Result<Reply, Fault> {
         self.dialogue.we(command);
         self.ask_unseen(command, within).await
     }
 
-    /// As [`ask`](Self::ask), for what must not be seen.
-    pub(crate) async fn ask_secret(
+    /// As [`ask`](Self::ask), for what must not be seen; `shown` stands for it.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_secret(
         &mut self,
         command: &str,
         shown: &str,
@@ -174,7 +176,7 @@ impl Link {
     ///
     /// # Errors
     /// If it is anything but that.
-    pub(crate) async fn unasked(&mut self, within: Duration) -> Result<Option<Reply>, Fault> {
+    pub async fn unasked(&mut self, within: Duration) -> Result<Option<Reply>, Fault> {
         if self.buffer.is_empty() && !self.pending().await? {
             return Ok(None);
         }
@@ -190,11 +192,10 @@ impl Link {
     }
 
     /// Commands that go out together, to be noted before they are sent.
-    pub(crate) async fn write_all(
-        &mut self,
-        commands: &[String],
-        within: Duration,
-    ) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// They cannot be sent.
+    pub async fn write_all(&mut self, commands: &[String], within: Duration) -> Result<(), Fault> {
         for command in commands {
             self.dialogue.we(command);
         }
@@ -216,7 +217,7 @@ impl Link {
 
     /// Sends a message that is stuffed already and ends in the last dot. Each block may take so
     /// long; what the relay says meanwhile stops it.
-    pub(crate) async fn send(&mut self, wire: &[u8], within: Duration) -> Sent {
+    pub async fn send(&mut self, wire: &[u8], within: Duration) -> Sent {
         self.dialogue.we(&format!("({} octets)", wire.len()));
         if !self.buffer.is_empty() {
             return Sent::Interrupted;
@@ -290,12 +291,12 @@ impl Link {
     }
 
     /// Whether it is open and the relay has said nothing since.
-    pub(crate) async fn is_quiet(&mut self) -> bool {
+    pub async fn is_quiet(&mut self) -> bool {
         self.buffer.is_empty() && matches!(self.pending().await, Ok(false))
     }
 
     /// Says goodbye and closes, at most so long.
-    pub(crate) async fn quit(mut self, within: Duration) {
+    pub async fn quit(mut self, within: Duration) {
         self.until = Instant::now() + within;
         let _ = self.ask("QUIT\r\n", within).await;
         let _ = timeout_at(self.until, self.stream.shutdown()).await;

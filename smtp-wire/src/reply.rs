@@ -1,57 +1,55 @@
 //! A reply of the relay.
 
+use std::str::FromStr;
+
 use lettre::transport::smtp::response::{Category, Code, Detail, Response, Severity};
 
-/// The most lines of a reply, octets of a line without its end, and octets of a reply.
-pub(crate) const MOST_LINES: usize = 100;
-pub(crate) const LONGEST_LINE: usize = 4096;
-pub(crate) const MOST_OCTETS: usize = 64 * 1024;
+use crate::Fault;
+
+/// The most lines of a reply.
+pub const MOST_LINES: usize = 100;
+/// The most octets of a line of a reply, its end not counted.
+pub const LONGEST_LINE: usize = 4096;
+/// The most octets of a reply.
+pub const MOST_OCTETS: usize = 64 * 1024;
 
 /// Whole, with one code in all of its lines (RFC 5321 §4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reply(Response);
+pub struct Reply(Response);
 
 impl Reply {
-    /// A reply of one line.
-    #[cfg(test)]
-    pub(crate) fn of(line: &str) -> Self {
-        let mut parts = Parts::default();
-        match parts.add(line.as_bytes()) {
-            Ok(Some(reply)) => reply,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    pub(crate) fn code(&self) -> u16 {
+    /// Its code: 250.
+    pub fn code(&self) -> u16 {
         self.0.code().into()
     }
 
     /// 2yz.
-    pub(crate) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.0.code().severity == Severity::PositiveCompletion
     }
 
     /// 4yz.
-    pub(crate) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         self.0.code().severity == Severity::TransientNegativeCompletion
     }
 
     /// 5yz.
-    pub(crate) fn is_permanent(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         self.0.code().severity == Severity::PermanentNegativeCompletion
     }
 
     /// 421: the relay closes the connection, whatever was asked (RFC 5321 §3.8).
-    pub(crate) fn is_closing(&self) -> bool {
+    pub fn is_closing(&self) -> bool {
         self.code() == 421
     }
 
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+    /// The texts of its lines, codes left out.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.0.message()
     }
 
     /// The enhanced status code that leads the text (RFC 2034), as `5.1.1`, if its class is that of the reply.
-    pub(crate) fn enhanced(&self) -> Option<&str> {
+    pub fn enhanced(&self) -> Option<&str> {
         let word = self.0.first_word()?;
         let mut parts = word.split('.');
         let class = parts.next()?;
@@ -64,7 +62,7 @@ impl Reply {
     }
 
     /// The code, with the enhanced one behind it: `550 5.1.1`.
-    pub(crate) fn codes(&self) -> String {
+    pub fn codes(&self) -> String {
         match self.enhanced() {
             Some(enhanced) => format!("{} {enhanced}", self.code()),
             None => self.code().to_string(),
@@ -72,7 +70,7 @@ impl Reply {
     }
 
     /// The text of all lines, the enhanced code left out.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let enhanced = self.enhanced();
         let lines: Vec<&str> = self
             .lines()
@@ -88,7 +86,7 @@ impl Reply {
     }
 
     /// The id under which the relay queued the mail, which its log has too.
-    pub(crate) fn queue_id(&self) -> Option<String> {
+    pub fn queue_id(&self) -> Option<String> {
         let text = self.text();
         let words: Vec<&str> = text.split_whitespace().collect();
         let follows = |words: &[&str], marks: &[&str]| {
@@ -116,9 +114,37 @@ impl Reply {
     }
 }
 
+/// A whole reply, its lines divided by CRLF.
+///
+/// ```
+/// use smtp_wire::Reply;
+/// let reply: Reply = "550 5.1.1 no such user".parse()?;
+/// assert_eq!((reply.code(), reply.enhanced()), (550, Some("5.1.1")));
+/// # Ok::<(), smtp_wire::Fault>(())
+/// ```
+impl FromStr for Reply {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let mut parts = Parts::default();
+        let mut lines = text.split("\r\n").peekable();
+        while let Some(line) = lines.next() {
+            match (parts.add(line.as_bytes()), lines.peek()) {
+                (Ok(Some(reply)), None) => return Ok(reply),
+                (Ok(None), Some(_)) => {}
+                (Ok(_), _) => {
+                    return Err(Fault::Malformed("lines that are no one reply".to_owned()));
+                }
+                (Err(what), _) => return Err(Fault::Malformed(what)),
+            }
+        }
+        Err(Fault::Closed)
+    }
+}
+
 /// The lines of a reply that is not whole yet.
 #[derive(Debug, Default)]
-pub(crate) struct Parts {
+pub struct Parts {
     code: Option<Code>,
     lines: Vec<String>,
     octets: usize,
@@ -129,7 +155,7 @@ impl Parts {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub(crate) fn add(&mut self, line: &[u8]) -> Result<Option<Reply>, String> {
+    pub fn add(&mut self, line: &[u8]) -> Result<Option<Reply>, String> {
         self.octets += line.len() + 2;
         if self.lines.len() == MOST_LINES || self.octets > MOST_OCTETS {
             return Err("a reply without end".to_owned());
@@ -190,6 +216,10 @@ fn code(digits: &[u8]) -> Option<Code> {
 mod tests {
     use super::*;
 
+    fn reply(line: &str) -> Reply {
+        line.parse().unwrap()
+    }
+
     fn read(lines: &[&str]) -> Result<Option<Reply>, String> {
         let mut parts = Parts::default();
         let mut last = Ok(None);
@@ -214,7 +244,7 @@ mod tests {
         assert_eq!(read(&["250"]).unwrap().unwrap().text(), "");
         assert_eq!(read(&["250-", "250 x"]).unwrap().unwrap().text(), "x");
         assert_eq!(read(&["250-a"]), Ok(None));
-        assert!(Reply::of("421 bye").is_closing());
+        assert!(reply("421 bye").is_closing());
     }
 
     #[test]
@@ -255,7 +285,7 @@ mod tests {
             ("550 10.0.0.1 is closed", None),
             ("354 3.0.0 go", Some("3.0.0")),
         ] {
-            assert_eq!(Reply::of(line).enhanced(), want, "{line}");
+            assert_eq!(reply(line).enhanced(), want, "{line}");
         }
     }
 
@@ -279,7 +309,7 @@ mod tests {
             ("250 queued as", None),
             ("250 queued as \u{1b}[31m12345", None),
         ] {
-            assert_eq!(Reply::of(line).queue_id().as_deref(), want, "{line}");
+            assert_eq!(reply(line).queue_id().as_deref(), want, "{line}");
         }
     }
 }

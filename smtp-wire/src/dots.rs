@@ -4,7 +4,7 @@
 ///
 /// `None` if it has a CR or an LF alone: relays differ in what they take for the end of a
 /// line then, and one message could be made into two (RFC 5321 §2.3.8).
-pub(crate) fn stuff(data: &[u8]) -> Option<Vec<u8>> {
+pub fn stuff(data: &[u8]) -> Option<Vec<u8>> {
     let mut wire = Vec::with_capacity(data.len() + data.len() / 64 + 8);
     let mut rest = data;
     while !rest.is_empty() {

@@ -1,7 +1,16 @@
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
-use crate::rig::{REPLY, pipe};
+
+/// The longest wait for a reply.
+const REPLY: Duration = Duration::from_secs(300);
+
+/// Both ends of a pipe; ours as a link with a day of time.
+fn pipe() -> (Link, DuplexStream) {
+    let (ours, theirs) = duplex(1 << 20);
+    let until = Instant::now() + Duration::from_secs(86_400);
+    (Link::of(Box::new(ours), until), theirs)
+}
 
 /// What a link makes of these bytes, and of the end after them.
 async fn read(bytes: &[u8]) -> Result<String, Fault> {

@@ -1,26 +1,29 @@
 //! What a relay offers in its answer to EHLO.
 
-use lettre::transport::smtp::authentication::Mechanism;
-
-use crate::reply::Reply;
+use crate::{Reply, auth::Mechanism};
 
 /// The extensions that we know (RFC 5321 §4.1.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Offers {
-    pub(crate) starttls: bool,
-    pub(crate) pipelining: bool,
-    pub(crate) eight_bit: bool,
-    pub(crate) utf8: bool,
-    pub(crate) dsn: bool,
+pub struct Offers {
+    /// STARTTLS (RFC 3207).
+    pub starttls: bool,
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
+    /// 8BITMIME (RFC 6152).
+    pub eight_bit: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub utf8: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
     /// The most octets of a message (RFC 1870); `None` where it names none, or 0.
-    pub(crate) size: Option<usize>,
+    pub size: Option<usize>,
     /// The mechanisms of AUTH, in capitals.
-    pub(crate) mechanisms: Vec<String>,
+    pub mechanisms: Vec<String>,
 }
 
 impl Offers {
     /// Reads the answer; its first line is the relay's name.
-    pub(crate) fn read(reply: &Reply) -> Self {
+    pub fn read(reply: &Reply) -> Self {
         let mut offers = Self::default();
         for line in reply.lines().skip(1) {
             // `AUTH=PLAIN` is an old form that some relays still have.
@@ -46,8 +49,8 @@ impl Offers {
     }
 
     /// Those of these mechanisms that are offered, in the order given.
-    pub(crate) fn common(&self, wanted: &[Mechanism]) -> Vec<Mechanism> {
-        let is_offered = |m: &&Mechanism| self.mechanisms.contains(&m.to_string());
+    pub fn common(&self, wanted: &[Mechanism]) -> Vec<Mechanism> {
+        let is_offered = |m: &&Mechanism| self.mechanisms.iter().any(|o| o == m.name());
         wanted.iter().filter(is_offered).copied().collect()
     }
 }
@@ -55,7 +58,7 @@ impl Offers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Parts;
+    use crate::Parts;
 
     fn read(lines: &[&str]) -> Offers {
         let mut parts = Parts::default();

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt};
 
-use crate::reply::Reply;
+use crate::Reply;
 
 /// The most lines kept, and the most characters of each.
 const MOST: usize = 32;
@@ -10,7 +10,7 @@ const LONGEST: usize = 200;
 
 /// The last lines, ours and the relay's. Nothing secret is handed to it.
 #[derive(Debug, Default)]
-pub(crate) struct Dialogue(VecDeque<String>);
+pub struct Dialogue(VecDeque<String>);
 
 impl Dialogue {
     fn add(&mut self, who: &str, line: &str) {
@@ -22,11 +22,12 @@ impl Dialogue {
     }
 
     /// A command, as it may be seen.
-    pub(crate) fn we(&mut self, line: &str) {
+    pub fn we(&mut self, line: &str) {
         self.add("C: ", line);
     }
 
-    pub(crate) fn they(&mut self, reply: &Reply) {
+    /// A reply.
+    pub fn they(&mut self, reply: &Reply) {
         self.add("S: ", &format!("{} {}", reply.codes(), reply.text()));
     }
 }
@@ -50,7 +51,7 @@ mod tests {
     fn the_last_lines_are_kept_on_one() {
         let mut d = Dialogue::default();
         d.we("EHLO a\r\n");
-        d.they(&Reply::of("250 x\u{1b}y"));
+        d.they(&"250 x\u{1b}y".parse().unwrap());
         assert_eq!(d.to_string(), "C: EHLO a | S: 250 x\\u{1b}y");
         for n in 0..100 {
             d.we(&format!("NOOP {n}"));

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod canary;
+mod connection;
+mod dns;
+mod main_cf;
+mod open_relay;
+mod past;
+mod prober;
+mod queue;
+mod report;
+mod session;
+mod target;
+
+pub use crate::{
+    past::{Depth, Past, Sent},
+    prober::Prober,
+    report::{Check, Class, Measure, Phase, Report, State},
+    target::{
+        Battery, Bounds, Canary, Dns, Expect, Imap, Level, Limits, Login, Queue, Target,
+        Thresholds, Tls,
+    },
+};
