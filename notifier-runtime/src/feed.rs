@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use notifiers::{LogLocator, Result, Source};
+use axum::Router;
+use notifiers::{Engine, LogLocator, Result, Source};
 #[cfg(feature = "mesos")]
 use notifiers::{
     SystemClock,
@@ -32,7 +33,11 @@ use crate::{Parsed, Problems};
 pub struct Feed {
     pub(crate) source: Box<dyn Source>,
     pub(crate) locators: Vec<(String, Arc<dyn LogLocator>)>,
+    pub(crate) routes: Option<Routes>,
 }
+
+/// What makes the routes of the HTTP interface.
+type Routes = Box<dyn FnOnce(&Engine) -> Router + Send>;
 
 impl Feed {
     /// A source whose failures' logs need no looking for.
@@ -40,7 +45,15 @@ impl Feed {
         Self {
             source: Box::new(source),
             locators: Vec::new(),
+            routes: None,
         }
+    }
+
+    /// Serves these routes on the address of `-listen`, in place of the usual
+    /// [`Interface`](crate::http::Interface). The engine is there to be asked for its health.
+    pub fn routes(mut self, routes: impl FnOnce(&Engine) -> Router + Send + 'static) -> Self {
+        self.routes = Some(Box::new(routes));
+        self
     }
 
     /// Adds what finds the logs of the failures of one source, by the name that they bear.

@@ -72,9 +72,14 @@ pub async fn watch(
 
     let server = match &settings.listen {
         Some(address) => {
-            let health = engine.clone();
-            let interface = Interface::new(cli, parsed, settings, masker, move || health.health());
-            Some(HttpServer::start(address, interface).await?)
+            let routes = match feed.routes {
+                Some(routes) => routes(&engine),
+                None => {
+                    let health = engine.clone();
+                    Interface::new(cli, parsed, settings, masker, move || health.health()).router()
+                }
+            };
+            Some(HttpServer::start(address, routes).await?)
         }
         None => None,
     };

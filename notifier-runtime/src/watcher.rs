@@ -360,7 +360,9 @@ impl Cli {
     /// for tools that read any watcher's settings.
     #[must_use]
     pub fn every_watcher(version: &'static str) -> Self {
-        let cli = Self::watcher("watcher", version, "The options of every watcher.");
+        let cli = Self::watcher("watcher", version, "The options of every watcher.")
+            // smtp-relay-check reads these by itself.
+            .own_keys(&["defaults", "probe-targets", "state", "target"]);
         #[cfg(feature = "mesos")]
         let cli = cli
             .program("Mesos", MASTERS_OPTIONS)

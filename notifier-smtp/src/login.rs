@@ -106,15 +106,6 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Tokens of OAuth 2 as Google and Microsoft give them: they are good for XOAUTH2 alone.
-fn is_token(password: &str) -> bool {
-    let is_jwt = || {
-        let parts: Vec<&str> = password.split('.').collect();
-        password.starts_with("eyJ") && parts.len() >= 3
-    };
-    password.starts_with("ya29.") || is_jwt()
-}
-
 /// Logs in by the first mechanism that both know and the relay does not turn down as such.
 pub(crate) async fn log_in(
     link: &mut Link,
@@ -124,7 +115,7 @@ pub(crate) async fn log_in(
     who: &Who,
     within: Duration,
 ) -> Result<(), Failure> {
-    let all = match is_token(password.expose()) {
+    let all = match auth::is_token(password.expose()) {
         true => [Mechanism::Xoauth2, Mechanism::Plain, Mechanism::Login],
         false => [Mechanism::Plain, Mechanism::Login, Mechanism::Xoauth2],
     };

@@ -1,40 +1,47 @@
 //! A dialogue with the server, as far as it is needed to ask something else.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use rustls::{ClientConfig, pki_types::ServerName};
-use smtp_wire::{Fault, Link, Offers, Reply, Stream, Unchecked, hello};
-use tokio::{
-    net::{TcpSocket, lookup_host},
-    time::{Instant, timeout_at},
-};
-use tokio_rustls::TlsConnector;
+use notifier_core::{Clock as _, SystemClock};
+use smtp_wire::{Fault, Link, Offers, Reply};
+use tokio::time::Instant;
 
 use crate::{
     report::{Check, Class, Phase, State},
-    target::{Target, Tls},
+    session::{Record, approach, log_in},
+    target::Target,
 };
 
 /// Why a dialogue went no further.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stop {
     pub(crate) phase: Phase,
     pub(crate) class: Class,
+    /// What it makes of the check: critical, unless it says nothing about the server.
+    pub(crate) state: State,
     /// The reply, if it was one.
     pub(crate) reply: Option<Reply>,
     /// What happened, for people.
     pub(crate) text: String,
     pub(crate) hint: Option<String>,
+    /// See [`is_over`](Self::is_over).
+    pub(crate) over: bool,
 }
 
 impl Stop {
     pub(crate) fn new(phase: Phase, class: Class, text: impl Into<String>) -> Self {
+        let state = match class {
+            Class::Local => State::Unknown,
+            _ => State::Crit,
+        };
         Self {
             phase,
             class,
+            state,
             reply: None,
             text: text.into(),
             hint: None,
+            over: false,
         }
     }
 
@@ -46,9 +53,31 @@ impl Stop {
             _ => Class::Proto,
         };
         let text = format!("{} {}", reply.codes(), reply.text());
+        let stop = Self::new(phase, class, text);
+        let (state, hint) = match (reply.is_closing(), phase, class) {
+            (true, _, _) => (
+                State::Unknown,
+                Some(
+                    "the server closes: too many connections or errors from this address, or it is shutting down; ask less often, and look at its log",
+                ),
+            ),
+            // The login's backend is not there (RFC 4954 §6): that says nothing about the login.
+            (false, Phase::Auth, Class::Reply4) => (State::Unknown, None),
+            (false, Phase::Banner, Class::Reply4) => (State::Warn, None),
+            (false, _, Class::Proto) => (
+                State::Crit,
+                Some(
+                    "that is no answer to what was asked: a broken server, or a device between that changes the dialogue",
+                ),
+            ),
+            _ => (State::Crit, None),
+        };
         Self {
+            state,
+            over: reply.is_closing(),
             reply: Some(reply),
-            ..Self::new(phase, class, text)
+            hint: hint.map(str::to_owned),
+            ..stop
         }
     }
 
@@ -59,7 +88,21 @@ impl Stop {
             Fault::Stalled(_) => Class::Timeout,
             Fault::Malformed(_) => Class::Proto,
         };
-        Self::new(phase, class, format!("the server {fault}"))
+        Self {
+            over: true,
+            ..Self::new(phase, class, format!("the server {fault}"))
+        }
+    }
+
+    /// Says what to do, unless that is said already.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    pub(crate) fn with_state(mut self, state: State) -> Self {
+        self.state = state;
+        self
     }
 
     /// Whether the server says that we come too often: that is no verdict on it.
@@ -67,13 +110,14 @@ impl Stop {
         self.reply.as_ref().is_some_and(Reply::is_closing)
     }
 
+    /// Whether nothing more can be said on the connection, not even QUIT.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// The check that it decides.
     pub(crate) fn check(self, id: &'static str) -> Check {
-        let state = match self.is_rate_limit() {
-            true => State::Unknown,
-            false => State::Crit,
-        };
-        let mut check = Check::crit(id, self.phase, self.class, self.text).state(state);
+        let mut check = Check::crit(id, self.phase, self.class, self.text).state(self.state);
         if let Some(reply) = &self.reply {
             check = check.reply(reply);
         }
@@ -95,12 +139,14 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
     pub(crate) is_private: bool,
+    /// Whether TLS proved who the server is: chain, name and dates.
+    pub(crate) is_verified: bool,
     /// The longest wait for a reply.
     pub(crate) within: Duration,
 }
 
 impl Connection {
-    /// Opens one that must be over at `until`.
+    /// Opens one that must be over at `until`, and logs in where the target says who.
     pub(crate) async fn open(target: &Target, until: Instant) -> Result<Self, Stop> {
         Self::greeting_as(target, target.helo.as_deref(), until).await
     }
@@ -111,52 +157,16 @@ impl Connection {
         helo: Option<&str>,
         until: Instant,
     ) -> Result<Self, Stop> {
-        let within = target.limits.reply.unwrap_or(target.limits.total);
-        let stream = dial(target, until).await?;
-        let address = |r: io::Result<SocketAddr>| {
-            r.map_err(|e| Stop::new(Phase::Connect, Class::Local, e.to_string()))
-        };
-        let (local, peer) = (address(stream.local_addr())?, address(stream.peer_addr())?);
-        let hello = hello(helo, Some(local.ip().to_canonical())).to_string();
-        let tls = target.tls();
-        let mut stream: Box<dyn Stream> = Box::new(stream);
-        if tls == Tls::Implicit {
-            stream = shake(target, stream, until).await?;
+        let mut record = Record::default();
+        let now = SystemClock.now();
+        let mut connection = approach(target, helo, until, now, &mut record).await?;
+        match log_in(&mut connection, target, &mut record).await {
+            Ok(()) => Ok(connection),
+            Err(stop) => {
+                record.leave(connection.link, Some(&stop)).await;
+                Err(stop)
+            }
         }
-        let mut link = Link::of(stream, until);
-        let banner = expect(Phase::Banner, link.reply(within).await, 220)?;
-        let mut ehlo = ask(&mut link, Phase::Ehlo, &format!("EHLO {hello}\r\n"), within).await?;
-        let mut offers = Offers::read(&ehlo);
-        let mut is_private = tls == Tls::Implicit;
-        if matches!(tls, Tls::Starttls | Tls::Opportunistic) && offers.starttls {
-            let reply = link.ask("STARTTLS\r\n", within).await;
-            expect(Phase::Starttls, reply, 220)?;
-            let (bare, dialogue) = link
-                .into_stream()
-                .await
-                .map_err(|f| Stop::broken(Phase::Starttls, &f))?;
-            link = Link::of(shake(target, bare, until).await?, until).with_dialogue(dialogue);
-            ehlo = ask(
-                &mut link,
-                Phase::Ehlo2,
-                &format!("EHLO {hello}\r\n"),
-                within,
-            )
-            .await?;
-            offers = Offers::read(&ehlo);
-            is_private = true;
-        }
-        Ok(Self {
-            link,
-            banner,
-            ehlo,
-            offers,
-            helo: hello,
-            local,
-            peer,
-            is_private,
-            within,
-        })
     }
 
     /// Asks; any whole reply is an answer.
@@ -168,94 +178,5 @@ impl Connection {
     /// Says goodbye.
     pub(crate) async fn quit(self) {
         self.link.quit(Duration::from_secs(2)).await;
-    }
-}
-
-async fn ask(
-    link: &mut Link,
-    phase: Phase,
-    command: &str,
-    within: Duration,
-) -> Result<Reply, Stop> {
-    expect(phase, link.ask(command, within).await, 250)
-}
-
-fn expect(phase: Phase, reply: Result<Reply, Fault>, code: u16) -> Result<Reply, Stop> {
-    match reply {
-        Ok(reply) if reply.code() == code => Ok(reply),
-        Ok(reply) => Err(Stop::refused(phase, reply)),
-        Err(fault) => Err(Stop::broken(phase, &fault)),
-    }
-}
-
-async fn dial(target: &Target, until: Instant) -> Result<tokio::net::TcpStream, Stop> {
-    let end = until.min(Instant::now() + target.limits.connect);
-    let found = timeout_at(end, lookup_host((target.host.as_str(), target.port))).await;
-    let addresses: Vec<SocketAddr> = match found {
-        Ok(Ok(found)) => found.collect(),
-        Ok(Err(e)) => return Err(Stop::new(Phase::Resolve, Class::Dns, e.to_string())),
-        Err(_) => {
-            return Err(Stop::new(
-                Phase::Resolve,
-                Class::Timeout,
-                "no answer in time",
-            ));
-        }
-    };
-    let mut last = Stop::new(Phase::Resolve, Class::Dns, "it has no address");
-    for address in addresses {
-        let connecting = async {
-            let socket = match address {
-                SocketAddr::V4(_) => TcpSocket::new_v4()?,
-                SocketAddr::V6(_) => TcpSocket::new_v6()?,
-            };
-            if let Some(source) = target.source {
-                socket.bind(SocketAddr::new(source, 0))?;
-            }
-            let stream = socket.connect(address).await?;
-            stream.set_nodelay(true)?;
-            Ok::<_, io::Error>(stream)
-        };
-        match timeout_at(end, connecting).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(e)) => {
-                last = Stop::new(Phase::Connect, Class::Refused, format!("{address}: {e}"))
-            }
-            Err(_) => {
-                last = Stop::new(
-                    Phase::Connect,
-                    Class::Timeout,
-                    format!("{address}: no answer in time"),
-                )
-            }
-        }
-    }
-    Err(last)
-}
-
-async fn shake(
-    target: &Target,
-    stream: Box<dyn Stream>,
-    until: Instant,
-) -> Result<Box<dyn Stream>, Stop> {
-    let stop = |text: String| Stop::new(Phase::Tls, Class::Tls, text);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| stop(e.to_string()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Unchecked::new(provider)))
-        .with_no_client_auth();
-    let name =
-        ServerName::try_from(target.tls_name().to_owned()).map_err(|e| stop(e.to_string()))?;
-    let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);
-    match timeout_at(until, shaking).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(e)) => Err(stop(e.to_string())),
-        Err(_) => Err(Stop::new(
-            Phase::Tls,
-            Class::Timeout,
-            "no handshake in time",
-        )),
     }
 }

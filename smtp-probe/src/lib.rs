@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod canary;
+pub mod change;
 mod connection;
 mod dns;
+pub mod format;
 mod main_cf;
 mod open_relay;
 mod past;
@@ -11,6 +13,9 @@ mod queue;
 mod report;
 mod session;
 mod target;
+mod tls;
+
+pub use smtp_wire::{Password, place};
 
 pub use crate::{
     past::{Depth, Past, Sent},

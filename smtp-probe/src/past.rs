@@ -30,6 +30,12 @@ pub struct Depth {
 pub struct Sent {
     /// Its id.
     pub id: String,
-    /// When the relay took it.
+    /// When it was made.
     pub at: Timestamp,
+    /// What proves that a mail is this one.
+    #[serde(default)]
+    pub code: String,
+    /// The relay's id of it, if it said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_id: Option<String>,
 }

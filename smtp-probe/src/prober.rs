@@ -79,7 +79,7 @@ impl Prober {
         let clock = self.clock.as_ref();
         let started = clock.now();
         let begun = Instant::now();
-        let seen = session::run(target).await;
+        let seen = session::run(target, clock).await;
         let mut checks = seen.checks;
         if target.open_relay.is_some() && target.level > Level::Live {
             match seen.is_through {
@@ -90,6 +90,9 @@ impl Prober {
                     "the server takes no commands",
                 )),
             }
+        }
+        if let (Level::Live, Some(queue)) = (target.level, &target.queue) {
+            checks.push(queue::alive(target, queue).await);
         }
         if target.level > Level::Live {
             checks.extend(canary::run(target, clock, &mut self.past).await);

@@ -166,6 +166,9 @@ pub struct Limits {
     pub canary_warn: Duration,
     /// See `canary_warn`.
     pub canary: Duration,
+    /// How long one run waits for its canary; as long as `canary` unless set. One that comes later is told by the
+    /// next run.
+    pub canary_patience: Option<Duration>,
     /// One question to the DNS: 3 s.
     pub dns: Duration,
 }
@@ -178,6 +181,7 @@ impl Default for Limits {
             reply: None,
             canary_warn: Duration::from_secs(30),
             canary: Duration::from_secs(120),
+            canary_patience: None,
             dns: Duration::from_secs(3),
         }
     }

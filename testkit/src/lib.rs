@@ -4,6 +4,10 @@ pub mod bench;
 #[cfg(feature = "chronos")]
 pub mod chronos;
 pub mod conformance;
+#[cfg(feature = "dns")]
+pub mod dns;
+#[cfg(feature = "dovecot")]
+pub mod dovecot;
 #[cfg(feature = "hipchat")]
 pub mod hipchat;
 pub mod http;

@@ -217,6 +217,10 @@ async fn the_watcher_starts_with_what_each_file_says() {
 fn no_file_holds_a_secret() {
     for entry in fs::read_dir(deploy()).unwrap() {
         let path = entry.unwrap().path();
+        // Folders are of other programs, whose tests look at them.
+        if path.is_dir() {
+            continue;
+        }
         let text = fs::read_to_string(&path).unwrap();
         for word in ["hooks.slack.com/services/", "xoxb-", "BEGIN ", "password"] {
             assert!(!text.contains(word), "{}: {word}", path.display());

@@ -88,6 +88,7 @@ pub(super) fn load(
     path: &Path,
     text: &str,
     sections: &[Section],
+    own_keys: &[&str],
     env: &Env,
     problems: &mut Problems,
 ) -> Content {
@@ -95,6 +96,7 @@ pub(super) fn load(
         path,
         text,
         sections,
+        own_keys,
         env,
         problems,
         out: Content::default(),
@@ -166,6 +168,8 @@ struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     sections: &'a [Section],
+    /// What the program reads by itself.
+    own_keys: &'a [&'a str],
     env: &'a Env,
     problems: &'a mut Problems,
     out: Content,
@@ -202,6 +206,7 @@ impl Reader<'_> {
         for (key, value) in ordered(table) {
             let name = key.get_ref().as_ref();
             match (name, value.get_ref()) {
+                (own, _) if self.own_keys.iter().any(|k| plain(k) == plain(own)) => {}
                 ("reporters", DeValue::Table(t)) => self.backends(t, Place::Reporter),
                 ("uploaders", DeValue::Table(t)) => self.backends(t, Place::Uploader),
                 _ => match (self.section(name, Place::Section), value.get_ref()) {
@@ -252,6 +257,7 @@ impl Reader<'_> {
                     .filter(|s| s.place == Place::Program)
                     .flat_map(|s| s.group.options.iter().map(|o| plain(o.key)))
                     .chain(self.sections.iter().map(|s| s.group.name.to_owned()))
+                    .chain(self.own_keys.iter().map(|t| (*t).to_owned()))
                     .collect();
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 return self.unknown(&key.span(), &whole, "", &known);
@@ -274,6 +280,7 @@ impl Reader<'_> {
                 .filter(|s| s.place == Place::Section)
                 .map(|s| s.group.name)
                 .chain(["reporters", "uploaders", "log"])
+                .chain(self.own_keys.iter().copied())
                 .collect();
             return self.unknown(&key.span(), &whole, "", &names);
         }

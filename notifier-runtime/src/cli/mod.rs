@@ -110,6 +110,7 @@ pub struct Cli {
     synonyms: Vec<(&'static str, &'static str)>,
     switches: Vec<Switch>,
     presets: Vec<(&'static str, &'static str)>,
+    own_keys: Vec<&'static str>,
     checks: Vec<Check>,
 }
 
@@ -144,6 +145,7 @@ impl Cli {
             synonyms: Vec::new(),
             switches: Vec::new(),
             presets: Vec::new(),
+            own_keys: Vec::new(),
             checks: Vec::new(),
         }
     }
@@ -256,6 +258,14 @@ impl Cli {
     #[must_use]
     pub fn preset(mut self, flag: &'static str, value: &'static str) -> Self {
         self.presets.push((flag, value));
+        self
+    }
+
+    /// Names keys and tables at the top of the file that the program reads by itself: they are
+    /// taken no notice of here.
+    #[must_use]
+    pub fn own_keys(mut self, names: &[&'static str]) -> Self {
+        self.own_keys.extend(names);
         self
     }
 
@@ -426,7 +436,7 @@ impl Cli {
                 return problems.push(why);
             }
         };
-        let content = file::load(path, &text, &self.sections, env, problems);
+        let content = file::load(path, &text, &self.sections, &self.own_keys, env, problems);
         raw.broken |= content.broken;
         let listed = content
             .found

@@ -108,6 +108,12 @@ impl Interface {
     }
 }
 
+impl From<Interface> for Router {
+    fn from(interface: Interface) -> Self {
+        interface.router()
+    }
+}
+
 impl fmt::Debug for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Interface")

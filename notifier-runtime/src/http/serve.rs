@@ -1,6 +1,6 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::extract::ConnectInfo;
+use axum::{Router, extract::ConnectInfo};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -13,7 +13,6 @@ use tokio::{
     time::timeout,
 };
 
-use super::Interface;
 use crate::{Exit, Fatal};
 
 /// A request's head must be in within this time.
@@ -66,11 +65,12 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Binds an address and serves on it in a task of its own.
+    /// Binds an address and serves an [`Interface`](super::Interface), or routes of one's own, in a
+    /// task of its own. Each request has [`ConnectInfo`] with the peer's address.
     ///
     /// # Errors
     /// With code 69 if the address is in use, 64 if it cannot be used at all.
-    pub async fn start(address: &str, interface: Interface) -> Result<Self, Fatal> {
+    pub async fn start(address: &str, routes: impl Into<Router>) -> Result<Self, Fatal> {
         let fatal = |exit, why: &dyn std::fmt::Display| {
             Fatal::new(exit, format!("listen: cannot listen on {address:?}: {why}"))
         };
@@ -89,7 +89,7 @@ impl HttpServer {
             .map_err(|e| fatal(Exit::Internal, &e))?;
         let (stop, stopped) = watch::channel(false);
         tracing::info!(%address, "serving HTTP");
-        let task = tokio::spawn(serve(listener, interface, stopped));
+        let task = tokio::spawn(serve(listener, routes.into(), stopped));
         Ok(Self {
             address,
             stop,
@@ -122,8 +122,7 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     }
 }
 
-async fn serve(listener: TcpListener, interface: Interface, mut stopped: watch::Receiver<bool>) {
-    let router = interface.router();
+async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut http = hyper::server::conn::http1::Builder::new();

@@ -15,6 +15,7 @@ pub use reply::{Action, Body, BodySender, Delivery, End, Framing, Reply};
 pub use request::Request;
 #[cfg(any(
     feature = "chronos",
+    feature = "dns",
     feature = "hipchat",
     feature = "jira",
     feature = "mesos",
@@ -24,6 +25,7 @@ pub use request::Request;
 pub(crate) use server::lock;
 pub use server::{ScriptedServer, Service};
 #[cfg(any(
+    feature = "dns",
     feature = "hipchat",
     feature = "s3",
     feature = "sentry",

@@ -40,6 +40,19 @@ pub struct Builder {
     pub(super) most_bytes: Option<u64>,
     pub(super) next_hop: Option<NextHop>,
     pub(super) settings: Vec<String>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) services: Vec<String>,
+    /// Files of the configuration's folder: name, text, mode.
+    pub(super) files: Vec<(String, String, u32)>,
+}
+
+/// One more port, and what is different there.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) name: String,
+    pub(super) program: &'static str,
+    /// `name = value`, each an option of this port only.
+    pub(super) options: Vec<String>,
 }
 
 impl Builder {
@@ -60,6 +73,9 @@ impl Builder {
             most_bytes: None,
             next_hop: None,
             settings: Vec::new(),
+            listeners: Vec::new(),
+            services: Vec::new(),
+            files: Vec::new(),
         }
     }
 
@@ -161,9 +177,58 @@ impl Builder {
         self
     }
 
-    /// One more line of `main.cf`, `name = value`. The last one of a name counts.
+    /// One more line of `main.cf`, `name = value`. The last one of a name counts. `{etc}` stands for the folder
+    /// that has it.
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.push(line.to_owned());
+        self
+    }
+
+    /// One more port, where these lines of `main.cf` are different. [`Postfix::listener`] has its number.
+    pub fn listener(self, name: &str, settings: &[&str]) -> Self {
+        self.listens(name, "smtpd", settings)
+    }
+
+    /// One more port, guarded by postscreen(8).
+    pub fn postscreen(self, name: &str, settings: &[&str]) -> Self {
+        let services = [
+            "smtpd pass - - n - - smtpd",
+            "dnsblog unix - - n - 0 dnsblog",
+            "tlsproxy unix - - n - 0 tlsproxy",
+        ];
+        let is_first = !self.listeners.iter().any(|l| l.program == "postscreen");
+        let mut builder = self.listens(name, "postscreen", settings);
+        if is_first {
+            builder.services.extend(services.map(str::to_owned));
+        }
+        builder
+    }
+
+    fn listens(mut self, name: &str, program: &'static str, settings: &[&str]) -> Self {
+        self.listeners.push(Listener {
+            name: name.to_owned(),
+            program,
+            options: settings.iter().map(|s| (*s).to_owned()).collect(),
+        });
+        self
+    }
+
+    /// More lines of `master.cf`; the last service of a name and type counts.
+    pub fn service(mut self, lines: &str) -> Self {
+        self.services.push(lines.to_owned());
+        self
+    }
+
+    /// A file beside `main.cf`, such as a table. Settings, options and services name it as `{etc}/NAME`.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned(), 0o644));
+        self
+    }
+
+    /// Another certificate with its key, for `smtpd_tls_chain_files = {etc}/NAME.pem`.
+    pub fn other_identity(mut self, name: &str, identity: &Identity) -> Self {
+        let pem = config::identity(identity);
+        self.files.push((format!("{name}.pem"), pem, 0o600));
         self
     }
 

@@ -1,6 +1,6 @@
 //! Postfix' configuration files, as texts.
 
-use std::{fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use super::builder::Builder;
 use crate::smtp::Identity;
@@ -9,11 +9,13 @@ use crate::smtp::Identity;
 pub(super) const OWNER: u32 = 65_534;
 
 /// The ports of an instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ports {
     pub(super) smtp: u16,
     pub(super) submission: Option<u16>,
     pub(super) implicit_tls: Option<u16>,
+    /// Those of further listeners, by name.
+    pub(super) others: BTreeMap<String, u16>,
 }
 
 /// The daemons besides the listeners, none in a chroot: master(5).
@@ -51,8 +53,26 @@ pub(super) fn identity(identity: &Identity) -> String {
     format!("{}\n{}\n", key.trim_end(), chain.trim_end())
 }
 
-pub(super) fn master_cf(settings: &Builder, ports: Ports) -> String {
+/// What stands for the folder of the configuration in what tests say of it.
+fn in_folder(text: &str, folder: &Path) -> String {
+    text.replace("{etc}", &folder.join("etc").display().to_string())
+}
+
+pub(super) fn master_cf(settings: &Builder, ports: &Ports, folder: &Path) -> String {
     let mut text = String::new();
+    for listener in &settings.listeners {
+        let Some(port) = ports.others.get(&listener.name) else {
+            continue;
+        };
+        let (most, program) = match listener.program {
+            "postscreen" => ("1", "postscreen"),
+            program => ("-", program),
+        };
+        let _ = writeln!(text, "127.0.0.1:{port} inet n - n - {most} {program}");
+        for option in &listener.options {
+            let _ = writeln!(text, "  -o {{ {option} }}");
+        }
+    }
     let mut listen = |port: u16, options: &str| {
         let _ = writeln!(text, "127.0.0.1:{port} inet n - n - - smtpd");
         text.push_str(options);
@@ -75,11 +95,15 @@ pub(super) fn master_cf(settings: &Builder, ports: Ports) -> String {
             &format!("  -o {{ smtpd_tls_wrappermode = yes }}\n{users_only}"),
         );
     }
-    text + DAEMONS
+    text.push_str(DAEMONS);
+    for lines in &settings.services {
+        let _ = writeln!(text, "{}", lines.trim_end());
+    }
+    in_folder(&text, folder)
 }
 
-pub(super) fn main_cf(settings: &Builder, folder: &Path) -> String {
-    let folder = folder.display();
+pub(super) fn main_cf(settings: &Builder, path: &Path) -> String {
+    let folder = path.display();
     let hostname = settings.hostname();
     let domain = settings.mail_domain();
     let mut lines = vec![
@@ -147,7 +171,7 @@ pub(super) fn main_cf(settings: &Builder, folder: &Path) -> String {
         lines.push(format!("message_size_limit = {bytes}"));
     }
     lines.extend(settings.settings.iter().cloned());
-    lines.join("\n") + "\n"
+    in_folder(&(lines.join("\n") + "\n"), path)
 }
 
 fn mailboxes(settings: &Builder) -> String {

@@ -24,8 +24,8 @@ const POSTQUEUE: &str = "/usr/sbin/postqueue";
 const SASLPASSWD: &str = "/usr/sbin/saslpasswd2";
 
 /// How long it may take to greet, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// Lines of the log that an error shows.
 const LAST_LINES: usize = 8;
 
@@ -83,9 +83,12 @@ impl Instance {
         if let Some(login) = config::next_login(&instance.settings) {
             instance.write("next-login", &login, 0o600)?;
         }
+        for (name, text, mode) in &instance.settings.files {
+            instance.write(name, text, *mode)?;
+        }
         let main = config::main_cf(&instance.settings, instance.folder());
         instance.write("main.cf", &main, 0o644)?;
-        let master = config::master_cf(&instance.settings, instance.ports);
+        let master = config::master_cf(&instance.settings, &instance.ports, instance.folder());
         instance.write("master.cf", &master, 0o644)?;
         Ok(instance)
     }
@@ -178,6 +181,15 @@ impl Instance {
         Ok(())
     }
 
+    pub(super) fn rewrite(&self, name: &str, text: &str) -> io::Result<()> {
+        let mode = fs::metadata(self.etc().join(name)).map_or(0o644, |m| m.mode() & 0o777);
+        self.write(name, text, mode)
+    }
+
+    pub(super) fn reload(&self) -> io::Result<()> {
+        run(Command::new(POSTFIX).arg("-c").arg(self.etc()).arg("reload")).map(drop)
+    }
+
     pub(super) fn queue(&self) -> io::Result<Vec<serde_json::Value>> {
         let text = run(Command::new(POSTQUEUE).arg("-c").arg(self.etc()).arg("-j"))?;
         let lines = text.lines();
@@ -203,7 +215,7 @@ impl Instance {
         self.folder().join("mail")
     }
 
-    fn etc(&self) -> PathBuf {
+    pub(super) fn etc(&self) -> PathBuf {
         self.folder().join("etc")
     }
 
@@ -256,7 +268,7 @@ impl Instance {
     }
 
     /// All its processes: those that work in its queue. Ended ones work nowhere.
-    fn processes(&self) -> io::Result<Vec<u32>> {
+    pub(super) fn processes(&self) -> io::Result<Vec<u32>> {
         let all = fs::read_dir("/proc")?.flatten();
         let pids = all.filter_map(|e| e.file_name().to_str()?.parse().ok());
         Ok(pids.filter(|pid| self.is_ours(*pid)).collect())
@@ -267,7 +279,7 @@ impl Instance {
         works_in.is_ok_and(|folder| folder == self.folder().join("queue"))
     }
 
-    fn failed(&self, what: &str) -> io::Error {
+    pub(super) fn failed(&self, what: &str) -> io::Error {
         let said = fs::read_to_string(self.folder().join("said")).unwrap_or_default();
         let text = said + &self.log();
         let lines: Vec<&str> = text.lines().collect();
@@ -316,10 +328,15 @@ fn free_ports(settings: &Builder) -> io::Result<Ports> {
         smtp: next()?,
         submission: settings.submission.then(&mut next).transpose()?,
         implicit_tls: settings.implicit_tls.then(&mut next).transpose()?,
+        others: settings
+            .listeners
+            .iter()
+            .map(|l| Ok((l.name.clone(), next()?)))
+            .collect::<io::Result<_>>()?,
     })
 }
 
-fn signal(name: &str, pids: &[u32]) {
+pub(super) fn signal(name: &str, pids: &[u32]) {
     if pids.is_empty() {
         return;
     }

@@ -7,12 +7,18 @@
 
 mod builder;
 mod config;
+mod freezer;
 mod instance;
 mod keeper;
 mod maildir;
 mod rig;
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -59,6 +65,30 @@ impl Postfix {
     #[must_use]
     pub fn implicit_tls_port(&self) -> Option<u16> {
         self.instance.ports.implicit_tls
+    }
+
+    /// The port of a further [`Builder::listener`] or [`Builder::postscreen`]; 0 if there is none of this name.
+    #[must_use]
+    pub fn listener(&self, name: &str) -> u16 {
+        self.instance.ports.others.get(name).copied().unwrap_or(0)
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn main_cf(&self) -> PathBuf {
+        self.instance.etc().join("main.cf")
+    }
+
+    /// Its queue: `queue_directory`.
+    #[must_use]
+    pub fn queue_folder(&self) -> PathBuf {
+        self.instance.folder().join("queue")
+    }
+
+    /// The socket that lists the queue.
+    #[must_use]
+    pub fn showq(&self) -> PathBuf {
+        self.queue_folder().join("public/showq")
     }
 
     /// The server's own name, `NAME.example`.
@@ -122,6 +152,48 @@ impl Postfix {
     /// Its processes cannot be listed.
     pub async fn resume(&self) -> io::Result<()> {
         self.blocking(Instance::resume).await
+    }
+
+    /// Stops one daemon (SIGSTOP) and lets all others go on, as where it hangs: `qmgr` (mail is taken and never
+    /// delivered), `cleanup` (no end to DATA), `trivial-rewrite` (no answer to RCPT), `showq` (no list of the
+    /// queue). One that does not run is started first.
+    ///
+    /// # Errors
+    ///
+    /// There is no such daemon, or it was not idle within a minute.
+    pub async fn freeze(&self, daemon: &str) -> io::Result<()> {
+        let daemon = daemon.to_owned();
+        self.blocking(move |instance| instance.freeze(&daemon)).await
+    }
+
+    /// Lets all of them go on.
+    ///
+    /// # Errors
+    ///
+    /// Its processes cannot be listed.
+    pub async fn thaw(&self) -> io::Result<()> {
+        self.blocking(Instance::resume).await
+    }
+
+    /// Writes a file of its configuration anew, `main.cf` or a table, as it is: nothing stands for another thing
+    /// in it. [`reload`](Self::reload) makes it count.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub async fn rewrite(&self, name: &str, text: &str) -> io::Result<()> {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.blocking(move |instance| instance.rewrite(&name, &text))
+            .await
+    }
+
+    /// Reads its configuration again.
+    ///
+    /// # Errors
+    ///
+    /// `postfix reload` failed.
+    pub async fn reload(&self) -> io::Result<()> {
+        self.blocking(Instance::reload).await
     }
 
     /// Starts it again on the same ports, after [`stop`](Self::stop) or [`kill`](Self::kill).

@@ -76,6 +76,10 @@ pub enum Action {
     GarbageTls,
     /// As [`GarbageTls`](Self::GarbageTls), with the fatal alert `handshake_failure`.
     TlsAlert,
+    /// As [`TlsAlert`](Self::TlsAlert), with `protocol_version`: a server that has nothing newer than TLS 1.1.
+    OldTls,
+    /// As [`GarbageTls`](Self::GarbageTls), with the end of the connection.
+    CutTls,
     /// As [`GarbageTls`](Self::GarbageTls), with silence.
     StallTls,
 }
@@ -107,7 +111,10 @@ impl Action {
 
     /// Whether it stands in the place of a TLS handshake.
     pub(crate) fn is_no_tls(&self) -> bool {
-        matches!(self, Self::GarbageTls | Self::TlsAlert | Self::StallTls)
+        matches!(
+            self,
+            Self::GarbageTls | Self::TlsAlert | Self::OldTls | Self::CutTls | Self::StallTls
+        )
     }
 }
 

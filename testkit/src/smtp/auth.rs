@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::script::Script;
+use super::{digests, script::Script};
 
 /// `Username:` and `Password:` in base64, the challenges of LOGIN.
 const LOGIN_CHALLENGES: [&str; 2] = ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"];
@@ -58,6 +58,20 @@ pub(crate) fn judge(mechanism: &str, tokens: &[String], script: &Script) -> Judg
     let login = match (mechanism, decoded.as_slice()) {
         ("LOGIN", tokens) if tokens.len() < 2 => {
             return Judged::Challenge(LOGIN_CHALLENGES[tokens.len()].to_owned());
+        }
+        ("CRAM-MD5", []) => {
+            return Judged::Challenge(format!("334 {}", encode(digests::CHALLENGE)));
+        }
+        ("CRAM-MD5", [answer, ..]) => {
+            return digests::cram(answer, script.login.as_ref())
+                .map_or(Judged::Refused(WRONG_LOGIN), Judged::Login);
+        }
+        ("SCRAM-SHA-256", [_, ..]) => {
+            return match digests::scram(&decoded, script.login.as_ref()) {
+                digests::Step::Say(text) => Judged::Challenge(format!("334 {}", encode(text.as_bytes()))),
+                digests::Step::Done(login) => Judged::Login(login),
+                digests::Step::Wrong => Judged::Refused(WRONG_LOGIN),
+            };
         }
         ("LOGIN", [user, password, ..]) => {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -6,8 +6,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
 
 use crate::http::wall_clock;
@@ -92,6 +93,34 @@ impl Certificates {
         Identity::new(&sound(params.self_signed(&key)), &key)
     }
 
+    /// Signed by an authority between, `an authority between`, which the first one signed; the
+    /// server sends both.
+    #[must_use]
+    pub fn through_another(&self) -> Identity {
+        self.by_another(true)
+    }
+
+    /// As [`through_another`](Self::through_another), and the server sends its own certificate only.
+    #[must_use]
+    pub fn missing_another(&self) -> Identity {
+        self.by_another(false)
+    }
+
+    fn by_another(&self, is_sent: bool) -> Identity {
+        let between_key = new_key();
+        let mut between = made("an authority between", &[]);
+        between.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        between.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        between.not_before = date_time_ymd(2020, 1, 1);
+        between.not_after = date_time_ymd(2049, 1, 1);
+        let signed = sound(between.signed_by(&between_key, &self.issuer));
+        let key = new_key();
+        let params = leaf(NAMES, ago(DAY), ahead(90 * DAY));
+        let own = sound(params.signed_by(&key, &Issuer::new(between, between_key)));
+        let rest: &[&rcgen::Certificate] = if is_sent { &[&signed] } else { &[] };
+        Identity::with_chain(&own, rest, &key)
+    }
+
     /// Signed by another authority that has the same name.
     #[must_use]
     pub fn other_ca(&self) -> Identity {
@@ -123,31 +152,41 @@ impl fmt::Debug for Certificates {
 pub struct Identity {
     chain_pem: Arc<str>,
     key_pem: Arc<str>,
+    key_der: Arc<[u8]>,
     config: Arc<ServerConfig>,
 }
 
 impl Identity {
     fn new(certificate: &rcgen::Certificate, key: &KeyPair) -> Self {
-        let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = sound(
-            ServerConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .and_then(|builder| {
-                    let chain = vec![certificate.der().clone()];
-                    builder
-                        .with_no_client_auth()
-                        .with_single_cert(chain, secret)
-                }),
-        );
+        Self::with_chain(certificate, &[], key)
+    }
+
+    fn with_chain(own: &rcgen::Certificate, rest: &[&rcgen::Certificate], key: &KeyPair) -> Self {
+        let chain: Vec<&rcgen::Certificate> =
+            std::iter::once(own).chain(rest.iter().copied()).collect();
+        let ders = chain.iter().map(|c| c.der().clone()).collect();
+        let pems: Vec<String> = chain.iter().map(|c| c.pem()).collect();
         Self {
-            chain_pem: certificate.pem().into(),
+            config: config(ders, key.serialize_der(), rustls::ALL_VERSIONS),
+            chain_pem: pems.concat().into(),
             key_pem: key.serialize_pem().into(),
-            config: Arc::new(config),
+            key_der: key.serialize_der().into(),
         }
     }
 
-    /// What the server sends, in PEM: its certificate, without the authority's.
+    /// The same, spoken by nothing newer than TLS 1.2.
+    #[must_use]
+    pub fn tls12(&self) -> Self {
+        let chain = CertificateDer::pem_slice_iter(self.chain_pem.as_bytes());
+        let chain = chain.map(sound).collect();
+        let versions = [&rustls::version::TLS12];
+        Self {
+            config: config(chain, self.key_der.to_vec(), &versions),
+            ..self.clone()
+        }
+    }
+
+    /// What the server sends, in PEM: its certificate, without that of [`Certificates::ca_pem`].
     #[must_use]
     pub fn chain_pem(&self) -> String {
         self.chain_pem.to_string()
@@ -168,6 +207,23 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").finish_non_exhaustive()
     }
+}
+
+fn config(
+    chain: Vec<CertificateDer<'static>>,
+    key: Vec<u8>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
+    let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let made = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(chain, secret)
+        });
+    Arc::new(sound(made))
 }
 
 fn new_key() -> KeyPair {

@@ -28,6 +28,7 @@ mod action;
 mod auth;
 mod certificates;
 mod delivery;
+mod digests;
 mod login;
 mod mail;
 mod script;

@@ -120,8 +120,8 @@ impl Script {
         self
     }
 
-    /// The mechanisms of AUTH, of `PLAIN`, `LOGIN` and `XOAUTH2`. Default: all three. Others may
-    /// be named and are refused when a client takes one.
+    /// The mechanisms of AUTH, of `PLAIN`, `LOGIN`, `XOAUTH2`, `CRAM-MD5` and `SCRAM-SHA-256`.
+    /// Default: the first three. Others may be named and are refused when a client takes one.
     #[must_use]
     pub fn mechanisms(mut self, offered: &[&str]) -> Self {
         self.mechanisms = offered.iter().map(|&word| word.to_owned()).collect();

@@ -217,6 +217,8 @@ impl Session {
                 | Action::InjectBeforeTls
                 | Action::GarbageTls
                 | Action::TlsAlert
+                | Action::OldTls
+                | Action::CutTls
                 | Action::StallTls,
             ) => self.reply(usual).await,
             Some(Action::Reply(text)) => self.reply(&text).await,
@@ -320,6 +322,8 @@ impl Session {
             Action::GarbageTls => b"500 5.5.2 Error: bad syntax\r\n",
             // A record (RFC 8446 §5.1) of type alert, TLS 1.2, with a fatal handshake_failure.
             Action::TlsAlert => &[0x15, 3, 3, 0, 2, 2, 40],
+            Action::OldTls => &[0x15, 3, 1, 0, 2, 2, 70],
+            Action::CutTls => return End::Cut,
             _ => b"",
         };
         match self.wire.write(bytes).await {

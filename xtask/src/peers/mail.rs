@@ -1,4 +1,4 @@
-//! Mail: Postfix, and the users of its login.
+//! Mail: Postfix and the users of its login, and Dovecot.
 
 use std::{
     io::Write as _,
@@ -28,6 +28,21 @@ pub(super) const DEBIAN: &[Peer] = &[
         program: "/usr/lib/*/sasl2/libsasldb.so",
         packages: &["libsasl2-modules-db"],
         used_for: "Postfix with a login",
+    },
+    Peer {
+        program: "/usr/sbin/dovecot",
+        packages: &["dovecot-core"],
+        used_for: "Dovecot",
+    },
+    Peer {
+        program: "/usr/lib/dovecot/imap",
+        packages: &["dovecot-imapd"],
+        used_for: "Dovecot",
+    },
+    Peer {
+        program: "/usr/lib/dovecot/lmtp",
+        packages: &["dovecot-lmtpd"],
+        used_for: "Dovecot",
     },
 ];
 

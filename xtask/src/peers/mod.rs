@@ -3,11 +3,13 @@
 mod deploy;
 mod jira;
 mod mail;
+mod rivals;
 mod s3;
 mod sentry;
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -120,7 +122,10 @@ impl Peers {
 pub(crate) fn install(may_install: bool) -> Peers {
     let may_install = may_install && is_root();
     let mut peers = Peers::default();
-    let debian = || DEBIAN.iter().chain(mail::DEBIAN);
+    let debian = || {
+        let parts = [DEBIAN, mail::DEBIAN, deploy::DEBIAN, rivals::DEBIAN];
+        parts.into_iter().flatten()
+    };
     let wanted: Vec<&Peer> = debian().filter(|p| !p.is_here()).collect();
     if !wanted.is_empty() && may_install && has("apt-get") {
         let mut update = command("apt-get");
@@ -132,7 +137,8 @@ pub(crate) fn install(may_install: bool) -> Peers {
             .args(wanted.iter().flat_map(|p| p.packages));
         let installed = loud(update)
             .and_then(|()| mail::answer(&wanted))
-            .and_then(|()| loud(install));
+            .and_then(|()| Quiet::ask())
+            .and_then(|_quiet| loud(install));
         if let Err(e) = installed {
             eprintln!("{e}");
         }
@@ -155,6 +161,35 @@ pub(crate) fn install(may_install: bool) -> Peers {
     s3::install(may_install, &mut peers);
     deploy::install(may_install, &mut peers);
     peers
+}
+
+/// Where Debian asks whether a service may be started when its package is installed.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// While it lives, no package starts a service: tests start what they need by themselves.
+struct Quiet {
+    /// Whether the file is ours.
+    is_ours: bool,
+}
+
+impl Quiet {
+    fn ask() -> Result<Self> {
+        let is_ours = !Path::new(POLICY).exists();
+        if is_ours {
+            let said = |e| format!("cannot write {POLICY}: {e}");
+            fs::write(POLICY, "#!/bin/sh\nexit 101\n").map_err(said)?;
+            fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755)).map_err(said)?;
+        }
+        Ok(Self { is_ours })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.is_ours {
+            let _ = fs::remove_file(POLICY);
+        }
+    }
 }
 
 /// A folder of our own for what is installed.

@@ -1,0 +1,454 @@
+//! What smtpd asks before it takes a recipient, and in which order.
+
+use super::super::{
+    finding::Review,
+    tables::{self, Table},
+};
+use crate::report::State;
+
+/// Each list, in the order of its stage.
+const LISTS: &[&str] = &[
+    "smtpd_client_restrictions",
+    "smtpd_helo_restrictions",
+    "smtpd_sender_restrictions",
+    "smtpd_relay_restrictions",
+    "smtpd_recipient_restrictions",
+    "smtpd_data_restrictions",
+    "smtpd_end_of_data_restrictions",
+    "smtpd_etrn_restrictions",
+];
+
+/// Restrictions that take a word after them.
+const WITH_WORD: &[&str] = &[
+    "check_policy_service",
+    "permit_dnswl_client",
+    "permit_rhswl_client",
+    "reject_rbl_client",
+    "reject_rhsbl_client",
+    "reject_rhsbl_helo",
+    "reject_rhsbl_recipient",
+    "reject_rhsbl_reverse_client",
+    "reject_rhsbl_sender",
+    "reject_maps_rbl",
+    "sleep",
+];
+
+/// Those that take none: postconf(5).
+const PLAIN: &[&str] = &[
+    "check_relay_domains",
+    "defer",
+    "defer_if_permit",
+    "defer_if_reject",
+    "defer_unauth_destination",
+    "permit",
+    "permit_auth_destination",
+    "permit_client_nexthop",
+    "permit_inet_interfaces",
+    "permit_mx_backup",
+    "permit_mynetworks",
+    "permit_naked_ip_address",
+    "permit_sasl_authenticated",
+    "permit_tls_all_clientcerts",
+    "permit_tls_clientcerts",
+    "reject",
+    "reject_authenticated_sender_login_mismatch",
+    "reject_invalid_helo_hostname",
+    "reject_invalid_hostname",
+    "reject_known_sender_login_mismatch",
+    "reject_multi_recipient_bounce",
+    "reject_non_fqdn_helo_hostname",
+    "reject_non_fqdn_hostname",
+    "reject_non_fqdn_recipient",
+    "reject_non_fqdn_sender",
+    "reject_plaintext_session",
+    "reject_sender_login_mismatch",
+    "reject_unauth_destination",
+    "reject_unauth_pipelining",
+    "reject_unauthenticated_sender_login_mismatch",
+    "reject_unknown_address",
+    "reject_unknown_client",
+    "reject_unknown_client_hostname",
+    "reject_unknown_forward_client_hostname",
+    "reject_unknown_helo_hostname",
+    "reject_unknown_hostname",
+    "reject_unknown_recipient_domain",
+    "reject_unknown_reverse_client_hostname",
+    "reject_unknown_sender_domain",
+    "reject_unlisted_recipient",
+    "reject_unlisted_sender",
+    "reject_unverified_recipient",
+    "reject_unverified_sender",
+    "warn_if_reject",
+];
+
+/// Those that refuse a client by the name that it greets with.
+const HELO: &[&str] = &[
+    "reject_invalid_helo_hostname",
+    "reject_invalid_hostname",
+    "reject_non_fqdn_helo_hostname",
+    "reject_non_fqdn_hostname",
+    "reject_unknown_helo_hostname",
+    "reject_unknown_hostname",
+];
+
+/// Lists of the DNS that are gone, and since when: what their operators said.
+const DEAD: &[(&str, &str)] = &[
+    ("ahbl.org", "2015, and lists every address since"),
+    ("bl.csma.biz", "2008"),
+    ("blackholes.five-ten-sg.com", "2013"),
+    ("cbl.abuseat.org", "2021, its data is in zen.spamhaus.org"),
+    ("combined.njabl.org", "2013"),
+    ("dnsbl.cyberlogic.net", "2013"),
+    ("dnsbl.njabl.org", "2013"),
+    ("dsbl.org", "2009"),
+    ("dul.ru", "2014"),
+    ("njabl.org", "2013"),
+    ("opm.blitzed.org", "2006"),
+    ("ordb.org", "2006, and listed every address in 2008"),
+    ("rbl.orbitrbl.com", "2016"),
+    ("sorbs.net", "2024"),
+    ("spamcannibal.org", "2018, and listed every address then"),
+    ("whois.rfc-ignorant.org", "2012"),
+];
+
+/// A restriction and the word after it.
+#[derive(Clone, Debug)]
+struct Item {
+    name: String,
+    word: String,
+}
+
+pub(super) fn look(review: &mut Review<'_>) {
+    relaying(review);
+    for list in LISTS {
+        if review.config.has(list) {
+            let items = items(review, list);
+            helo(review, list, &items);
+            block_lists(review, list, &items);
+            names(review, list, &items);
+        }
+    }
+    postscreen(review);
+}
+
+/// The restrictions of a list, those of its classes in their place.
+fn items(review: &Review<'_>, list: &str) -> Vec<Item> {
+    let classes = review.config.list("smtpd_restriction_classes");
+    let mut items = Vec::new();
+    add(review, &classes, list, 0, &mut items);
+    items
+}
+
+fn add(review: &Review<'_>, classes: &[String], list: &str, depth: usize, items: &mut Vec<Item>) {
+    let mut words = review.config.list(list).into_iter();
+    while let Some(word) = words.next() {
+        if items.len() > 1000 {
+            return;
+        }
+        if classes.contains(&word) && depth < 4 {
+            add(review, classes, &word, depth + 1, items);
+            continue;
+        }
+        let name = word.to_ascii_lowercase();
+        let takes_word = WITH_WORD.contains(&name.as_str())
+            || (name.starts_with("check_") && name.ends_with("_access"));
+        let word = if takes_word { words.next() } else { None };
+        items.push(Item {
+            name,
+            word: word.unwrap_or_default(),
+        });
+    }
+}
+
+/// A way past a list for who is not to relay.
+struct Leak {
+    state: State,
+    word: String,
+    what: String,
+}
+
+/// Whether a list refuses what is for other domains, and the ways past it.
+fn guard(review: &Review<'_>, list: &str) -> (bool, Vec<Leak>) {
+    let mut leaks = Vec::new();
+    let mut is_void = false;
+    for item in items(review, list) {
+        if std::mem::take(&mut is_void) {
+            continue;
+        }
+        match item.name.as_str() {
+            // What comes next is not done, only logged.
+            "warn_if_reject" => is_void = true,
+            "reject"
+            | "defer"
+            | "reject_unauth_destination"
+            | "defer_unauth_destination"
+            | "check_relay_domains" => return (true, leaks),
+            "permit" => {
+                leaks.push(Leak {
+                    state: State::Crit,
+                    word: "permit".to_owned(),
+                    what: "permit stands before anything that refuses other domains".to_owned(),
+                });
+                return (false, leaks);
+            }
+            "permit_naked_ip_address" | "permit_mx_backup" | "permit_tls_all_clientcerts" => {
+                let who = match item.name.as_str() {
+                    "permit_mx_backup" => "who points an MX record here",
+                    "permit_tls_all_clientcerts" => "who has any certificate of a known authority",
+                    _ => "who greets with an address",
+                };
+                leaks.push(Leak {
+                    state: State::Warn,
+                    what: format!("{} lets {who} send to anywhere", item.name),
+                    word: item.name,
+                });
+            }
+            name if name.starts_with("check_") && name.ends_with("_access") => {
+                leaks.extend(leak(review, &item));
+            }
+            _ => {}
+        }
+    }
+    (false, leaks)
+}
+
+/// What an access table lets through.
+fn leak(review: &Review<'_>, item: &Item) -> Option<Leak> {
+    let table = Table::parse(&item.word)?;
+    let of_client =
+        item.name.contains("client") || item.name.contains("sasl") || item.name.contains("ccert");
+    let crit = |what: String| Leak {
+        state: if of_client { State::Warn } else { State::Crit },
+        word: item.word.clone(),
+        what,
+    };
+    if table.kind == "static" {
+        let answer = table.name.trim_matches(['{', '}']);
+        return is_ok(answer)
+            .then(|| crit(format!("{} {} lets everyone through", item.name, item.word)));
+    }
+    let Some(entries) = table.entries(review) else {
+        return (!of_client).then(|| Leak {
+            state: State::Ok,
+            word: item.word.clone(),
+            what: format!(
+                "what {} {} lets through could not be seen",
+                item.name, item.word
+            ),
+        });
+    };
+    if of_client {
+        // A list of trusted clients, as mynetworks is.
+        return None;
+    }
+    let own = own_domains(review);
+    let is_own = |key: &str| {
+        let domain = key
+            .rsplit_once('@')
+            .map_or(key, |(_, d)| d)
+            .trim_start_matches('.');
+        item.name == "check_recipient_access"
+            && (key.ends_with('@') || own.iter().any(|o| o.eq_ignore_ascii_case(domain)))
+    };
+    let (key, value, _) = entries
+        .into_iter()
+        .find(|(key, value, _)| is_ok(value) && !is_own(key))?;
+    let what = match item.name.as_str() {
+        "check_recipient_access" => format!("{} lets everyone send to {key} ({value})", item.word),
+        _ => format!(
+            "{} lets everyone through who says {key} ({value}), and anyone can say so",
+            item.word
+        ),
+    };
+    Some(crit(what))
+}
+
+fn is_ok(answer: &str) -> bool {
+    let first = answer.split_whitespace().next().unwrap_or_default();
+    let is_number = !first.is_empty() && first.bytes().all(|b| b.is_ascii_digit());
+    let is_code = first.len() == 3 && first.starts_with(['4', '5']);
+    ["ok", "permit"].contains(&first.to_ascii_lowercase().as_str()) || (is_number && !is_code)
+}
+
+fn own_domains(review: &Review<'_>) -> Vec<String> {
+    let lists = [
+        "mydestination",
+        "relay_domains",
+        "virtual_mailbox_domains",
+        "virtual_alias_domains",
+    ];
+    let names = lists.iter().flat_map(|list| tables::names(review, list).0);
+    names.map(|(name, _)| name).collect()
+}
+
+fn relaying(review: &mut Review<'_>) {
+    let (relay, recipient) = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions");
+    let guards = [guard(review, relay), guard(review, recipient)];
+    if guards
+        .iter()
+        .any(|(closes, leaks)| *closes && leaks.is_empty())
+    {
+        return;
+    }
+    let closing = [relay, recipient]
+        .into_iter()
+        .zip(&guards)
+        .find(|(_, (closes, _))| *closes);
+    let Some((list, (_, leaks))) = closing else {
+        let list = if review.config.has(relay) || !review.config.has(recipient) {
+            relay
+        } else {
+            recipient
+        };
+        let permit = guards
+            .iter()
+            .flat_map(|(_, leaks)| leaks)
+            .find(|l| l.word == "permit");
+        let what = match permit {
+            Some(leak) => leak.what.clone(),
+            None => "nothing here nor in the other list refuses mail for other domains".to_owned(),
+        };
+        review.find(
+            "relay-restrictions",
+            State::Crit,
+            list,
+            format!("{what}: this is an open relay, or smtpd does not start"),
+            "set smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
+        );
+        return;
+    };
+    for leak in leaks {
+        let hint = "put it after reject_unauth_destination, or let it answer DUNNO instead of OK";
+        let at = (list, leak.word.as_str());
+        review.find_word(
+            "relay-restrictions-leak",
+            leak.state,
+            at,
+            leak.what.clone(),
+            hint,
+        );
+    }
+}
+
+fn helo(review: &mut Review<'_>, list: &str, items: &[Item]) {
+    let mut is_void = false;
+    for item in items {
+        if std::mem::take(&mut is_void) {
+            continue;
+        }
+        is_void = item.name == "warn_if_reject";
+        if item.name == "permit_mynetworks" {
+            return;
+        }
+        if HELO.contains(&item.name.as_str()) {
+            let what = format!(
+                "{} stands before permit_mynetworks: containers greet with their short id, and are refused",
+                item.name
+            );
+            let hint =
+                "put permit_mynetworks before it, or let your clients greet with a full name";
+            review.find_word(
+                "helo-before-mynetworks",
+                State::Warn,
+                (list, &item.name),
+                what,
+                hint,
+            );
+        }
+    }
+}
+
+fn block_lists(review: &mut Review<'_>, list: &str, items: &[Item]) {
+    for item in items {
+        if item.name.starts_with("reject_rbl") || item.name.starts_with("reject_rhsbl") {
+            block_list(review, list, &item.word);
+        }
+    }
+}
+
+fn block_list(review: &mut Review<'_>, parameter: &str, zone: &str) {
+    let name = zone
+        .split(['=', '*'])
+        .next()
+        .unwrap_or(zone)
+        .to_ascii_lowercase();
+    let name = name.trim_end_matches('.');
+    let is_of = |end: &str| name == end || name.ends_with(&format!(".{end}"));
+    if let Some((_, since)) = DEAD.iter().find(|(dead, _)| is_of(dead)) {
+        let what = format!("{name} is gone since {since}: each mail waits for it, or is refused");
+        review.find_word(
+            "dnsbl-dead",
+            State::Warn,
+            (parameter, zone),
+            what,
+            "remove it",
+        );
+    }
+    if is_of("spamhaus.org")
+        && let Some(resolver) = public_resolver(review)
+    {
+        let what =
+            format!("{name} gives no answers to the public resolver {resolver} of resolv.conf");
+        let hint = "ask through a resolver of your own, or by the zone's key (dq.spamhaus.net)";
+        review.find_word("dnsbl-resolver", State::Warn, (parameter, zone), what, hint);
+    }
+}
+
+/// Resolvers for everybody, whose questions block lists do not answer.
+const PUBLIC: &[&str] = &[
+    "1.0.0.1",
+    "1.1.1.1",
+    "149.112.112.112",
+    "2001:4860:4860::8844",
+    "2001:4860:4860::8888",
+    "208.67.220.220",
+    "208.67.222.222",
+    "2606:4700:4700::1001",
+    "2606:4700:4700::1111",
+    "2620:fe::9",
+    "2620:fe::fe",
+    "8.8.4.4",
+    "8.8.8.8",
+    "9.9.9.9",
+];
+
+/// One in the resolv.conf of the relay's chroot, where that is on this machine.
+fn public_resolver(review: &Review<'_>) -> Option<&'static str> {
+    let queue = review.path(&review.config.value("queue_directory"));
+    let text = review.files.read(&queue.join("etc/resolv.conf"))?;
+    let mut servers = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver"));
+    servers.find_map(|s| PUBLIC.iter().find(|p| **p == s.trim()).copied())
+}
+
+fn names(review: &mut Review<'_>, list: &str, items: &[Item]) {
+    for Item { name, .. } in items {
+        let is_access = name.starts_with("check_") && name.ends_with("_access");
+        let is_known = is_access
+            || PLAIN.contains(&name.as_str())
+            || WITH_WORD.contains(&name.as_str())
+            || name.contains(':')
+            || name.contains('{')
+            || name.bytes().all(|b| b.is_ascii_digit());
+        if !is_known {
+            let near = PLAIN
+                .iter()
+                .chain(WITH_WORD)
+                .filter_map(|p| Some((super::super::names::distance(name, p, 3)?, *p)))
+                .min();
+            let hint = match near {
+                Some((_, near)) => format!("write {near}"),
+                None => format!("remove it, or name it in smtpd_restriction_classes ({list})"),
+            };
+            let what = format!("{name} is no restriction: smtpd answers 451 to every mail");
+            review.find_word("restriction-unknown", State::Crit, (list, name), what, hint);
+        }
+    }
+}
+
+fn postscreen(review: &mut Review<'_>) {
+    for zone in review.config.list("postscreen_dnsbl_sites") {
+        block_list(review, "postscreen_dnsbl_sites", &zone);
+    }
+}

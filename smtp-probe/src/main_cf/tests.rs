@@ -1,0 +1,715 @@
+//! The rules, over texts and made-up files.
+
+use proptest::prelude::*;
+
+use super::{files::Fake, *};
+
+fn checks(main: &str) -> Vec<Check> {
+    checks_of(Fake::default().file("/etc/postfix/main.cf", main, 1))
+}
+
+fn checks_of(files: Fake) -> Vec<Check> {
+    review(Path::new("/etc/postfix/main.cf"), &files, 0)
+}
+
+/// Rule, state, subject and line of all that was found.
+fn found(checks: &[Check]) -> Vec<(String, State, String, u64)> {
+    let of = |c: &Check| {
+        let data = c.data.as_ref()?;
+        Some((
+            data["rule"].as_str()?.to_owned(),
+            c.state,
+            c.subject.clone()?,
+            data["line"].as_u64().unwrap_or(0),
+        ))
+    };
+    checks.iter().filter_map(of).collect()
+}
+
+/// Asserts that a rule found just this.
+#[track_caller]
+fn expect(main: &str, rule: &str, expected: &[(State, &str, u64)]) {
+    let checks = checks(main);
+    let all = found(&checks);
+    let of_rule: Vec<(State, &str, u64)> = all
+        .iter()
+        .filter(|(r, ..)| r == rule)
+        .map(|(_, state, subject, line)| (*state, subject.as_str(), *line))
+        .collect();
+    assert_eq!(of_rule, expected, "{main}\n{all:#?}");
+}
+
+/// The text of the first finding of a rule.
+#[track_caller]
+fn text(main: &str, rule: &str) -> String {
+    let checks = checks(main);
+    let is = |c: &&Check| c.data.as_ref().is_some_and(|d| d["rule"] == rule);
+    checks.iter().find(is).unwrap().text.clone()
+}
+
+const CLEAN: &str = "\
+compatibility_level = 3.6
+myhostname = mail.corp.example
+mydestination =
+mynetworks = 127.0.0.0/8 [::1]/128 172.17.0.0/16
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+relayhost = [smtp.next.example]:587
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = static:user:word
+smtp_tls_security_level = secure
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = /etc/ssl/mail.pem
+smtpd_banner = $myhostname ESMTP
+";
+
+#[test]
+fn a_good_file_has_one_check() {
+    let checks = checks(CLEAN);
+    let [check] = checks.as_slice() else {
+        panic!("{checks:#?}");
+    };
+    assert_eq!((check.id, check.state), ("main_cf", State::Ok));
+    assert!(check.text.contains("12 settings"), "{}", check.text);
+}
+
+#[test]
+fn no_file_is_unknown() {
+    let checks = checks_of(Fake::default());
+    assert_eq!(checks[0].state, State::Unknown);
+    assert_eq!(checks[0].class, Some(Class::Local));
+}
+
+#[test]
+fn networks_that_are_too_wide() {
+    let rule = "mynetworks-public";
+    expect(
+        "mynetworks = 127.0.0.0/8,172.0.0.0/8\n",
+        rule,
+        &[(State::Crit, "mynetworks", 1)],
+    );
+    assert_eq!(
+        text("a=1\nmynetworks = 127.0.0.0/8,172.0.0.0/8\n", rule),
+        "line 2: mynetworks = 127.0.0.0/8,172.0.0.0/8: contains 172.0.0.0/8: 15,728,640 of its \
+         16,777,216 addresses are public, and whoever has one may send to anywhere"
+    );
+    expect(
+        "mynetworks = 10.0.0.0/8, 192.168.0.0/16, [fc00::]/7, [::ffff:127.0.0.0]/104\n",
+        rule,
+        &[],
+    );
+    expect(
+        "mynetworks = 203.0.113.9\n",
+        rule,
+        &[(State::Warn, "mynetworks", 1)],
+    );
+    expect(
+        "mynetworks = !172.0.0.0/12, !172.32.0.0/11, !172.64.0.0/10, !172.128.0.0/9, 172.0.0.0/8\n",
+        rule,
+        &[],
+    );
+    expect(
+        "net = 11.0.0.0/8\nmynetworks = $net\n",
+        rule,
+        &[(State::Crit, "mynetworks", 2)],
+    );
+    let everyone = "mynetworks-everyone";
+    for all in ["0.0.0.0/0", "[::]/0", "static:all"] {
+        expect(
+            &format!("mynetworks = {all}\n"),
+            everyone,
+            &[(State::Crit, "mynetworks", 1)],
+        );
+    }
+    let syntax = "mynetworks-syntax";
+    for wrong in ["10.0.0.5/8", "2001:db8::/32", "localhost"] {
+        expect(
+            &format!("mynetworks = {wrong}\n"),
+            syntax,
+            &[(State::Crit, "mynetworks", 1)],
+        );
+    }
+}
+
+#[test]
+fn networks_of_files_and_tables() {
+    let main = "mynetworks = /etc/postfix/nets, hash:/etc/postfix/clients\n";
+    let files = Fake::default()
+        .file("/etc/postfix/main.cf", main, 1)
+        .file("/etc/postfix/nets", "# ours\n10.0.0.0/16\n8.0.0.0/8\n", 1)
+        .file("/etc/postfix/clients", "10.1 OK\n198 OK\n", 1)
+        .file("/etc/postfix/clients.db", "", 1);
+    let checks = checks_of(files);
+    let texts: Vec<&str> = checks
+        .iter()
+        .filter(|c| c.state == State::Crit)
+        .map(|c| c.text.as_str())
+        .collect();
+    assert_eq!(texts.len(), 2, "{checks:#?}");
+    assert!(texts[0].contains("8.0.0.0/8 in /etc/postfix/nets: 16,777,216 of its"));
+    assert!(texts[1].contains("198 in hash:/etc/postfix/clients"));
+}
+
+#[test]
+fn networks_behind_docker() {
+    let rule = "mynetworks-ingress";
+    for net in [
+        "10.255.0.0/16",
+        "10.0.0.0/24",
+        "10.255.0.3",
+        "172.17.0.1",
+        "172.18.0.1/32",
+    ] {
+        expect(
+            &format!("mynetworks = {net}\n"),
+            rule,
+            &[(State::Crit, "mynetworks", 1)],
+        );
+    }
+    expect(
+        "mynetworks = 10.0.0.0/8\n",
+        rule,
+        &[(State::Ok, "mynetworks", 1)],
+    );
+    expect("mynetworks = 172.17.0.0/16, 10.1.0.0/16\n", rule, &[]);
+}
+
+#[test]
+fn whose_network_a_style_trusts() {
+    let rule = "mynetworks-style";
+    expect(
+        "mynetworks_style = class\n",
+        rule,
+        &[(State::Crit, "mynetworks_style", 1)],
+    );
+    expect(
+        "mynetworks_style = subnet\n",
+        rule,
+        &[(State::Warn, "mynetworks_style", 1)],
+    );
+    expect("mynetworks_style = host\n", rule, &[]);
+    expect(
+        "mynetworks =\nmynetworks_style = class\n",
+        rule,
+        &[(State::Ok, "mynetworks_style", 2)],
+    );
+}
+
+#[test]
+fn domains_that_are_not_ours() {
+    let rule = "relay-domains-provider";
+    expect(
+        "relay_domains = corp.example, gmail.com\n",
+        rule,
+        &[(State::Crit, "relay_domains", 1)],
+    );
+    expect(
+        "relay_domains = corp.example,\n  yahoo.co.uk,\n  hotmail.de\n",
+        rule,
+        &[
+            (State::Crit, "relay_domains", 1),
+            (State::Crit, "relay_domains", 1),
+        ],
+    );
+    assert!(
+        text("relay_domains = a.example,\n  gmail.com\n", rule).contains(": line 2: gmail.com is")
+    );
+    expect(
+        "relay_domains = com .net\n",
+        "relay-domains-tld",
+        &[
+            (State::Crit, "relay_domains", 1),
+            (State::Crit, "relay_domains", 1),
+        ],
+    );
+    expect(
+        "relay_domains = static:all\n",
+        "relay-domains-all",
+        &[(State::Crit, "relay_domains", 1)],
+    );
+    expect("relay_domains = corp.example\n", rule, &[]);
+    expect(
+        "mydestination = gmail.com\n",
+        "destination-provider",
+        &[(State::Warn, "mydestination", 1)],
+    );
+    let rule = "virtual-static";
+    expect(
+        "virtual_mailbox_maps = static:x/\n",
+        rule,
+        &[(State::Crit, "virtual_mailbox_maps", 1)],
+    );
+    expect(
+        "virtual_mailbox_maps = static:x/\nvirtual_mailbox_domains =\n",
+        rule,
+        &[],
+    );
+    expect(
+        "allow_untrusted_routing = yes\n",
+        "untrusted-routing",
+        &[(State::Crit, "allow_untrusted_routing", 1)],
+    );
+    expect(
+        "smtpd_authorized_xclient_hosts = 203.0.113.0/24\n",
+        "proxies-public",
+        &[(State::Crit, "smtpd_authorized_xclient_hosts", 1)],
+    );
+    expect(
+        "smtpd_authorized_xclient_hosts = 10.0.0.0/8\n",
+        "proxies-public",
+        &[],
+    );
+}
+
+#[test]
+fn the_next_server() {
+    expect(
+        "relayhost = smtp.next.example:587\n",
+        "relayhost-unbracketed",
+        &[(State::Warn, "relayhost", 1)],
+    );
+    expect(
+        "relayhost = [smtp.next.example]:587\n",
+        "relayhost-unbracketed",
+        &[],
+    );
+    expect(
+        "relayhost = [smtp.sendgrid.net]\n",
+        "relayhost-port",
+        &[(State::Warn, "relayhost", 1)],
+    );
+    expect(
+        "relayhost = [smtp.next.example]:25\n",
+        "relayhost-port",
+        &[(State::Ok, "relayhost", 1)],
+    );
+    expect("relayhost = [10.0.0.9]:25\n", "relayhost-port", &[]);
+    let rule = "relayhost-loop";
+    expect(
+        "myhostname = a.corp.example\nrelayhost = [a.corp.example]\n",
+        rule,
+        &[(State::Warn, "relayhost", 2)],
+    );
+    expect("relayhost = [127.0.0.1]:2587\n", rule, &[]);
+    expect(
+        "mynetworks = 10.0.0.0/8\nrelayhost = [10.0.0.9]:2525\n",
+        "relayhost-trusted",
+        &[(State::Warn, "relayhost", 2)],
+    );
+}
+
+#[test]
+fn lists_that_let_all_through() {
+    let rule = "relay-restrictions";
+    let relay = "smtpd_relay_restrictions";
+    for open in [
+        "",
+        "permit",
+        "permit, reject_unauth_destination",
+        "permit_mynetworks",
+        "warn_if_reject, reject_unauth_destination",
+    ] {
+        expect(
+            &format!("{relay} = {open}\n"),
+            rule,
+            &[(State::Crit, relay, 1)],
+        );
+    }
+    for closed in [
+        "permit_mynetworks, defer_unauth_destination",
+        "permit_sasl_authenticated, reject",
+    ] {
+        expect(&format!("{relay} = {closed}\n"), rule, &[]);
+    }
+    expect(
+        &format!(
+            "{relay} =\nsmtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination\n"
+        ),
+        rule,
+        &[],
+    );
+    expect(
+        &format!(
+            "smtpd_restriction_classes = ours\nours = reject_unauth_destination\n{relay} = permit_mynetworks, ours\n"
+        ),
+        rule,
+        &[],
+    );
+    let rule = "relay-restrictions-leak";
+    for leak in [
+        "check_recipient_access inline:{gmail.com=OK}",
+        "check_sender_access inline:{corp.example=OK}",
+        "check_helo_access static:OK",
+    ] {
+        expect(
+            &format!("mydestination = corp.example\n{relay} = {leak}, reject_unauth_destination\n"),
+            rule,
+            &[(State::Crit, relay, 2)],
+        );
+    }
+    for none in [
+        "check_recipient_access inline:{corp.example=OK}",
+        "check_sender_access inline:{x.example=REJECT}",
+        "check_client_access inline:{10.1=OK}",
+    ] {
+        expect(
+            &format!("mydestination = corp.example\n{relay} = {none}, reject_unauth_destination\n"),
+            rule,
+            &[],
+        );
+    }
+    expect(
+        &format!("{relay} = reject_unauth_destinaton\n"),
+        "restriction-unknown",
+        &[(State::Crit, relay, 1)],
+    );
+}
+
+#[test]
+fn containers_and_their_names() {
+    let rule = "helo-before-mynetworks";
+    let list = "smtpd_recipient_restrictions";
+    expect(
+        &format!("{list} = reject_invalid_hostname, permit_mynetworks, reject_non_fqdn_hostname\n"),
+        rule,
+        &[(State::Warn, list, 1)],
+    );
+    expect(
+        "smtpd_helo_restrictions = reject_non_fqdn_helo_hostname\n",
+        rule,
+        &[(State::Warn, "smtpd_helo_restrictions", 1)],
+    );
+    expect(
+        &format!("{list} = permit_mynetworks, reject_invalid_helo_hostname\n"),
+        rule,
+        &[],
+    );
+}
+
+#[test]
+fn lists_of_the_dead() {
+    let rule = "dnsbl-dead";
+    let list = "smtpd_client_restrictions";
+    expect(
+        &format!(
+            "{list} = reject_rbl_client zen.spamhaus.org,\n reject_rbl_client dnsbl.njabl.org,\n reject_rbl_client spam.dnsbl.sorbs.net=127.0.0.6\n"
+        ),
+        rule,
+        &[(State::Warn, list, 1), (State::Warn, list, 1)],
+    );
+    expect(
+        "postscreen_dnsbl_sites = dnsbl.sorbs.net*2\n",
+        rule,
+        &[(State::Warn, "postscreen_dnsbl_sites", 1)],
+    );
+    let main = format!("{list} = reject_rbl_client zen.spamhaus.org\n");
+    let files = Fake::default().file("/etc/postfix/main.cf", &main, 1).file(
+        "/var/spool/postfix/etc/resolv.conf",
+        "nameserver 8.8.8.8\n",
+        1,
+    );
+    let all = found(&checks_of(files));
+    assert!(
+        all.iter()
+            .any(|(r, s, ..)| r == "dnsbl-resolver" && *s == State::Warn),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn passwords_in_clear() {
+    let rule = "sasl-without-tls";
+    let on = "smtpd_sasl_auth_enable = yes\n";
+    let at = |state| [(state, "smtpd_sasl_auth_enable", 1)];
+    expect(on, rule, &at(State::Crit));
+    expect(
+        &format!("{on}smtpd_tls_security_level = may\n"),
+        rule,
+        &at(State::Warn),
+    );
+    expect(
+        &format!("{on}smtpd_use_tls = yes\nsmtpd_tls_auth_only = yes\n"),
+        rule,
+        &[],
+    );
+    expect(
+        &format!("{on}smtpd_tls_security_level = encrypt\n"),
+        rule,
+        &[],
+    );
+    let rule = "sasl-password-in-clear";
+    let on = "smtp_sasl_auth_enable = yes\n";
+    let at = |state| [(state, "smtp_sasl_auth_enable", 1)];
+    expect(on, rule, &at(State::Crit));
+    expect(
+        &format!("{on}smtp_tls_security_level = may\n"),
+        rule,
+        &at(State::Crit),
+    );
+    expect(
+        &format!("{on}smtp_tls_security_level = encrypt\n"),
+        rule,
+        &[],
+    );
+    expect(
+        &format!("{on}smtp_tls_security_level = encrypt\n"),
+        "tls-unverified",
+        &[(State::Ok, "smtp_tls_security_level", 2)],
+    );
+    expect(
+        "a = b\n",
+        "tls-missing",
+        &[
+            (State::Warn, "smtp_tls_security_level", 0),
+            (State::Warn, "smtpd_tls_security_level", 0),
+        ],
+    );
+    expect(
+        "smtpd_tls_security_level = none\nsmtp_tls_security_level = none\n",
+        "tls-missing",
+        &[],
+    );
+    expect(
+        "smtpd_tls_protocols = !SSLv2\n",
+        "tls-old",
+        &[(State::Warn, "smtpd_tls_protocols", 1)],
+    );
+    expect("smtpd_tls_protocols = >=TLSv1.2\n", "tls-old", &[]);
+}
+
+#[test]
+fn names_of_the_relay() {
+    let rule = "hostname";
+    for name in [
+        "mail.yourdomain",
+        "localhost.localdomain",
+        "mail",
+        "mail.example.com",
+    ] {
+        expect(
+            &format!("myhostname = {name}\n"),
+            rule,
+            &[(State::Warn, "myhostname", 1)],
+        );
+    }
+    expect(
+        "myhostname = mail.corp.example\nmydomain = corp.example\n",
+        rule,
+        &[],
+    );
+    expect(
+        "relay_domains = yourdomain\n",
+        "placeholder",
+        &[(State::Warn, "relay_domains", 1)],
+    );
+    expect(
+        "smtpd_banner = $myhostname\n",
+        "banner",
+        &[(State::Ok, "smtpd_banner", 1)],
+    );
+    expect(
+        "smtpd_banner = $myhostname ESMTP $mail_name (Debian)\n",
+        "banner",
+        &[],
+    );
+}
+
+#[test]
+fn values_and_paths() {
+    expect(
+        "soft_bounce = yes\n",
+        "soft-bounce",
+        &[(State::Warn, "soft_bounce", 1)],
+    );
+    expect(
+        "smtpd_recipient_limit = 10\n",
+        "recipient-limit",
+        &[(State::Warn, "smtpd_recipient_limit", 1)],
+    );
+    expect(
+        "maximal_queue_lifetime = 5d\n",
+        "queue-lifetime",
+        &[(State::Warn, "maximal_queue_lifetime", 1)],
+    );
+    expect("maximal_queue_lifetime = 12h\n", "queue-lifetime", &[]);
+    expect(
+        "message_size_limit = 52428800\nmailbox_size_limit = 1000000\n",
+        "message-size",
+        &[(State::Warn, "message_size_limit", 1)],
+    );
+    let files = Fake::default().file("/m", "message_size_limit = 1000\n", 1);
+    let all = found(&review(Path::new("/m"), &files, 5000));
+    assert!(all.iter().any(|(r, ..)| r == "message-size"), "{all:?}");
+    expect(
+        "queue_directory = spool\n",
+        "relative-path",
+        &[(State::Warn, "queue_directory", 1)],
+    );
+    expect(
+        "sample_directory = /usr/share/doc/postfix-2.3.3/samples\n",
+        "other-version",
+        &[(State::Warn, "sample_directory", 1)],
+    );
+    expect(
+        "daemon_directory = /opt/nowhere\n",
+        "program-folder",
+        &[(State::Warn, "daemon_directory", 1)],
+    );
+}
+
+#[test]
+fn names_of_parameters() {
+    let rule = "unknown-parameter";
+    expect(
+        "replay_domains = x\n",
+        rule,
+        &[(State::Warn, "replay_domains", 1)],
+    );
+    let checks = checks("replay_domains = x\n");
+    let hint = checks
+        .iter()
+        .find(|c| c.subject.as_deref() == Some("replay_domains"));
+    assert_eq!(
+        hint.unwrap().hint.as_deref(),
+        Some("write relay_domains, if that is meant")
+    );
+    expect(
+        "mine = 10.0.0.0/8\nmynetworks = ${mine}\nsendgrid_destination_rate_delay = 1s\n",
+        rule,
+        &[],
+    );
+    expect(
+        "virtual_alias_maps = ldap:people\npeople_server_host = x\n",
+        rule,
+        &[],
+    );
+    expect(
+        "mynetworks = 10.0.0.0/8\nmynetworks = 10.1.0.0/16\n",
+        "duplicate",
+        &[(State::Warn, "mynetworks", 1)],
+    );
+    expect("what is this\n", "syntax", &[(State::Crit, "main.cf", 1)]);
+    expect(
+        "smtpd_use_tls = yes\n",
+        "obsolete",
+        &[(State::Ok, "smtpd_use_tls", 1)],
+    );
+}
+
+#[test]
+fn tables_that_are_not_there() {
+    let main = "\
+virtual_alias_maps = hash:/etc/postfix/virtual
+transport_maps = hash:/etc/postfix/transport, hsah:/x
+header_checks = pcre:/srv/elsewhere/header_checks
+mime_header_checks = regexp:/etc/postfix/body_checks
+smtp_sasl_password_maps = hash:/etc/postfix/passwords
+";
+    let files = Fake::default()
+        .file("/etc/postfix/main.cf", main, 1)
+        .file(
+            "/etc/postfix/virtual",
+            "info@corp.example info\\@copr.example\nlonely\n",
+            5,
+        )
+        .file("/etc/postfix/virtual.db", "", 4)
+        .file("/etc/postfix/body_checks", "/^X: (.*)/ DISCARD\nplain\n", 4)
+        .file("/etc/postfix/passwords", "[relay]:587 hunter2", 4)
+        .file("/etc/postfix/dynamicmaps.cf", "# types\nldap x y\n", 4);
+    let checks = checks_of(files);
+    let all = found(&checks);
+    let has = |rule: &str, state: State, line: u64| {
+        assert!(
+            all.iter()
+                .any(|(r, s, _, l)| (r.as_str(), *s, *l) == (rule, state, line)),
+            "{rule} {state} {line}: {checks:#?}"
+        );
+    };
+    has("table-index", State::Warn, 1);
+    has("table-syntax", State::Warn, 1);
+    has("table-missing", State::Crit, 2);
+    has("table-type", State::Crit, 2);
+    has("table-type", State::Crit, 3);
+    has("table-missing", State::Warn, 3);
+    has("table-misnamed", State::Warn, 4);
+    has("table-syntax", State::Warn, 4);
+    has("table-index", State::Crit, 5);
+    let all = format!("{checks:?}");
+    assert!(!all.contains("hunter2"));
+    assert!(all.contains("backslash") && all.contains("lonely has no value"));
+}
+
+#[test]
+fn a_folder_of_sources_is_read_beside() {
+    let files = Fake::default()
+        .file(
+            "/src/main.cf",
+            "virtual_alias_maps = hash:/etc/postfix/virtual\n",
+            1,
+        )
+        .file("/src/virtual", "info@corp.example info\\@corp.example\n", 5);
+    let all = found(&review(Path::new("/src"), &files, 0));
+    let rules: Vec<&str> = all.iter().map(|(r, ..)| r.as_str()).collect();
+    assert!(
+        rules.contains(&"table-syntax") && !rules.contains(&"table-missing"),
+        "{rules:?}"
+    );
+}
+
+#[test]
+fn services_of_their_own() {
+    let master = "\
+smtp inet n - y - - smtpd
+2525 inet n - y - - smtpd
+  -o mynetworks=0.0.0.0/0
+  -o smtpd_sasl_auth_enable=yes
+  -o smptd_tls_security_level=encrypt
+127.0.0.1:10025 inet n - n - - smtpd
+  -o mynetworks=0.0.0.0/0
+25 inet n - n - - smtpd
+short line
+";
+    let files = Fake::default()
+        .file(
+            "/etc/postfix/main.cf",
+            &format!("{CLEAN}maillog_file = /dev/stdout\n"),
+            1,
+        )
+        .file("/etc/postfix/master.cf", master, 1)
+        .file("/var/spool/postfix/pid/master.pid", "", 1);
+    let checks = checks_of(files);
+    let all = found(&checks);
+    let rules: Vec<(&str, State, u64)> = all
+        .iter()
+        .map(|(r, s, _, l)| (r.as_str(), *s, *l))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            ("postlog", State::Warn, 13),
+            ("chroot-resolv", State::Warn, 1),
+            ("mynetworks-everyone", State::Crit, 3),
+            ("sasl-without-tls", State::Warn, 4),
+            ("unknown-parameter", State::Warn, 5),
+            ("port-conflict", State::Warn, 8),
+            ("syntax", State::Crit, 9),
+        ],
+        "{checks:#?}"
+    );
+    let text = &checks[2].text;
+    assert!(
+        text.starts_with("master.cf line 3 (2525 smtpd): mynetworks = 0.0.0.0/0: "),
+        "{text}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn any_file_is_reviewed(main in r"((mynetworks|relay_domains|relayhost|smtpd_recipient_restrictions|virtual_alias_maps|smtpd_banner|myhostname|inet_interfaces|[a-z_]{3,9}) ?= ?([!$a-z0-9./:{}\[\], -]|hash:|check_sender_access |permit|reject|/0){0,8}\r?\n( x)?){0,12}", master in r"((smtp|[::1]:25) inet n - y - - smtpd\n( -o [a-z_=0-9./{}]{0,20}\n){0,3}){0,4}") {
+        let files = Fake::default()
+            .file("/etc/postfix/main.cf", &main, 1)
+            .file("/etc/postfix/master.cf", &master, 1);
+        let checks = checks_of(files);
+        prop_assert!(!checks.is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use notifier_core::{Clock as _, SystemClock};
+use notifier_testkit::smtp::{Certificates, Identity};
+use rustls::pki_types::pem::PemObject as _;
+
+use super::*;
+
+const DAYS: Duration = Duration::from_secs(86_400);
+
+fn ders(pem: &str) -> Vec<CertificateDer<'static>> {
+    let all = CertificateDer::pem_slice_iter(pem.as_bytes());
+    all.map(|c| c.unwrap()).collect()
+}
+
+fn roots(certificates: &Certificates) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(ders(&certificates.ca_pem()).remove(0)).unwrap();
+    roots
+}
+
+fn judged(identity: &Identity, roots: &RootCertStore, name: &str, now: Timestamp) -> Judged {
+    let mut target = Target::new("192.0.2.1", 25);
+    target.tls_name = Some(name.to_owned());
+    judge(&ders(&identity.chain_pem()), Ok(roots), &target, now)
+}
+
+fn states(judged: &Judged) -> [State; 3] {
+    let all: Vec<State> = judged.checks.iter().map(|c| c.state).collect();
+    all.try_into().unwrap()
+}
+
+#[test]
+fn each_fault_of_a_certificate_is_told_by_its_own_check() {
+    let made = Certificates::new();
+    let roots = roots(&made);
+    let now = SystemClock.now();
+    let (ok, warn, crit) = (State::Ok, State::Warn, State::Crit);
+    let name = "relay.example";
+    for (identity, name, want, says) in [
+        (made.valid(), name, [ok, ok, ok], ""),
+        (made.valid(), "127.0.0.1", [ok, ok, ok], ""),
+        (made.through_another(), name, [ok, ok, ok], ""),
+        (made.expired(), name, [ok, ok, crit], "expired on"),
+        (
+            made.not_yet_valid(),
+            name,
+            [ok, ok, crit],
+            "not valid before",
+        ),
+        (
+            made.expiring_in(10 * DAYS),
+            name,
+            [ok, ok, warn],
+            "10.0 days left",
+        ),
+        (
+            made.expiring_in(3 * DAYS),
+            name,
+            [ok, ok, crit],
+            "3.0 days left",
+        ),
+        (
+            made.wrong_name(),
+            name,
+            [ok, crit, ok],
+            "for elsewhere.example, not for relay.example",
+        ),
+        (
+            made.valid(),
+            "192.0.2.7",
+            [ok, crit, ok],
+            "not for 192.0.2.7",
+        ),
+        (made.self_signed(), name, [crit, ok, ok], "self-signed"),
+        (
+            made.missing_another(),
+            name,
+            [crit, ok, ok],
+            "sends only its own certificate; its issuer an authority between is missing",
+        ),
+        (
+            made.other_ca(),
+            name,
+            [crit, ok, ok],
+            "not by the certificates for tests that is trusted here",
+        ),
+    ] {
+        let found = judged(&identity, &roots, name, now);
+        assert_eq!(states(&found), want, "{found:#?}");
+        // A password may go out to the first of these, and where only days run out.
+        let is_good = !want.contains(&crit) || says.contains("days left");
+        assert_eq!(found.is_trusted, is_good, "{found:#?}");
+        let texts: Vec<&str> = found.checks.iter().map(|c| c.text.as_str()).collect();
+        assert!(texts.join("\n").contains(says), "{texts:#?}");
+        for check in &found.checks {
+            assert_eq!(check.hint.is_some(), check.state != ok, "{check:#?}");
+            let class = (check.state != ok).then_some(Class::Cert);
+            assert_eq!(check.class, class, "{check:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_clock_of_the_prober_decides() {
+    let made = Certificates::new();
+    let roots = roots(&made);
+    let identity = made.valid();
+    let at = |days: i64| {
+        let seconds = days * i64::try_from(DAYS.as_secs()).unwrap();
+        let now = Timestamp::from_second(SystemClock.now().as_second() + seconds).unwrap();
+        let found = judged(&identity, &roots, "relay.example", now);
+        (states(&found)[2], found.is_trusted)
+    };
+    assert_eq!(at(0), (State::Ok, true));
+    assert_eq!(at(60), (State::Ok, true));
+    assert_eq!(at(70), (State::Warn, true));
+    assert_eq!(at(84), (State::Crit, true));
+    assert_eq!(at(91), (State::Crit, false));
+    assert_eq!(at(-2), (State::Crit, false));
+}
+
+#[test]
+fn without_authorities_nothing_is_known_of_the_chain() {
+    let made = Certificates::new();
+    let target = Target::new("relay.example", 25);
+    let der = ders(&made.valid().chain_pem());
+    let found = judge(
+        &der,
+        Err("--ca: cannot read ca.pem"),
+        &target,
+        SystemClock.now(),
+    );
+    assert_eq!(states(&found), [State::Unknown, State::Ok, State::Ok]);
+    assert_eq!(found.checks[0].class, Some(Class::Local));
+    assert!(!found.is_trusted);
+}
+
+#[test]
+fn what_is_no_certificate_is_no_proof() {
+    let target = Target::new("relay.example", 25);
+    let roots = roots(&Certificates::new());
+    for der in [
+        vec![],
+        vec![CertificateDer::from(vec![0x30, 0x03, 1, 2, 3])],
+    ] {
+        let found = judge(&der, Ok(&roots), &target, SystemClock.now());
+        assert_eq!(states(&found), [State::Crit; 3]);
+        assert!(!found.is_trusted);
+    }
+}
+
+#[test]
+fn a_chain_that_is_sent_whole_with_a_root_of_its_own_names_that_root() {
+    let (ours, theirs) = (Certificates::new(), Certificates::new());
+    let mut der = ders(&theirs.through_another().chain_pem());
+    der.extend(ders(&theirs.ca_pem()));
+    let target = Target::new("relay.example", 25);
+    // Ours has the same name and another key, so that none of its name is trusted.
+    let found = judge(
+        &der,
+        Ok(&RootCertStore::empty()),
+        &target,
+        SystemClock.now(),
+    );
+    assert!(
+        found.checks[0]
+            .text
+            .contains("ends in certificates for tests"),
+        "{found:#?}"
+    );
+    let der = &der[..2];
+    let found = judge(der, Ok(&RootCertStore::empty()), &target, SystemClock.now());
+    assert!(
+        found.checks[0]
+            .text
+            .contains("breaks off at an authority between"),
+        "{found:#?}"
+    );
+    let found = judge(der, Ok(&roots(&ours)), &target, SystemClock.now());
+    assert_eq!(states(&found)[0], State::Crit, "{found:#?}");
+}
