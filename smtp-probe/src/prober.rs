@@ -81,7 +81,7 @@ impl Prober {
         let begun = Instant::now();
         let seen = session::run(target, clock).await;
         let mut checks = seen.checks;
-        if target.open_relay.is_some() && target.level > Level::Live {
+        if target.open_relay.is_some() && target.level > Level::Live && !target.is_local() {
             match seen.is_through {
                 true => checks.extend(open_relay::run(target, clock).await),
                 false => checks.push(Check::skip(
@@ -95,7 +95,9 @@ impl Prober {
             checks.push(queue::alive(target, queue).await);
         }
         if target.level > Level::Live {
-            checks.extend(canary::run(target, clock, &mut self.past).await);
+            if !target.is_local() {
+                checks.extend(canary::run(target, clock, &mut self.past).await);
+            }
             checks.extend(queue::run(target, clock, &mut self.past).await);
             checks.extend(main_cf::run(target).await);
         }

@@ -258,7 +258,7 @@ impl Default for Thresholds {
 pub struct Target {
     /// What it is called in reports; `host:port` unless set.
     pub name: String,
-    /// A name or an address, without brackets.
+    /// A name or an address, without brackets; empty if there is no server to ask.
     pub host: String,
     /// The port.
     pub port: u16,
@@ -356,6 +356,33 @@ impl Target {
             limits: Limits::default(),
             thresholds: Thresholds::default(),
         }
+    }
+
+    /// One without a server: only files and the DNS are looked at.
+    ///
+    /// ```
+    /// use smtp_probe::{Prober, State, Target};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let mut target = Target::local("this machine");
+    /// target.main_cf = Some("/nonexistent/main.cf".into());
+    /// let report = Prober::new(target).run().await;
+    /// assert_eq!(report.overall, State::Unknown);
+    /// assert!(report.checks.iter().all(|c| c.id == "main_cf"));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn local(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::new("", 0)
+        }
+    }
+
+    /// Whether there is no server to ask.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.host.is_empty()
     }
 
     /// Reads `HOST`, `HOST:PORT`, `smtp://HOST:PORT` (25), `smtps://HOST:PORT` (465, implicit TLS) or

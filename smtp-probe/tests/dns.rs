@@ -241,10 +241,10 @@ async fn silence_is_unknown_and_ends() {
     target.limits.dns = Duration::from_millis(200);
     let checks = ask(target).await;
     for id in ["spf", "dmarc", "mx"] {
-        let text = state(&checks, id, State::Unknown);
-        assert!(text.contains("answer"), "{text}");
+        state(&checks, id, State::Unknown);
     }
-    assert!(dns.questions().iter().any(|q| q.name == "corp.example"));
+    dns.wait(|asked| asked.iter().any(|q| q.name == "corp.example"))
+        .await;
 }
 
 /// At the deepest level, on a machine without a DNS.

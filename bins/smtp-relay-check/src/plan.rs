@@ -106,6 +106,9 @@ impl Plan {
             match content.targets.iter().find(|t| t.name == *address) {
                 Some(table) => match &table.address {
                     Some(at) => jobs.push(add(Some(table), at, &of(table), &mut problems)),
+                    None if is_local(&of(table)) => {
+                        jobs.push(add(Some(table), "", &of(table), &mut problems));
+                    }
                     None => problems.push(format!("{address}: this [[target]] has no address")),
                 },
                 None => jobs.push(add(None, address, &defaults, &mut problems)),
@@ -113,14 +116,23 @@ impl Plan {
         }
         if given.addresses.is_empty() {
             for table in &content.targets {
-                if let Some(at) = &table.address {
+                let at = match &table.address {
+                    Some(at) => Some(at.as_str()),
+                    None => is_local(&of(table)).then_some(""),
+                };
+                if let Some(at) = at {
                     jobs.push(add(Some(table), at, &of(table), &mut problems));
                 }
             }
-            if content.targets.is_empty()
-                && let Some(address) = from_env(env, &mut problems)
-            {
-                jobs.push(add(None, &address, &defaults, &mut problems));
+            if content.targets.is_empty() {
+                match from_env(env, &mut problems) {
+                    Some(address) => jobs.push(add(None, &address, &defaults, &mut problems)),
+                    // What is on this machine can be looked at without a server.
+                    None if is_local(&defaults) && problems.is_empty() => {
+                        jobs.push(add(None, "", &defaults, &mut problems));
+                    }
+                    None => {}
+                }
             }
         }
         for job in jobs.into_iter().flatten() {
@@ -142,7 +154,7 @@ impl Plan {
         }
         if self.run.bool("watch") || !may_be_asked {
             problems.push(
-                "no target: give HOST:PORT, or --config with a [[target]], or set SMTP_HOST_IP",
+                "no target: give HOST:PORT, or --config with a [[target]], or set SMTP_HOST_IP; --queue and --main-cf need none",
             );
         }
     }
@@ -214,6 +226,7 @@ impl Plan {
     fn target(&self, values: &Values, address: &str) -> Result<Target, Vec<String>> {
         let mut wrong = Vec::new();
         let mut target = match Target::parse(address) {
+            _ if address.is_empty() && is_local(values) => Target::local("localhost"),
             Ok(target) => target,
             Err(e) => return Err(vec![e.report().to_string()]),
         };
@@ -322,10 +335,9 @@ impl Plan {
                 Level::Deep => "deep",
             };
             out.push_str(&format!(
-                "{}: {}:{}, {level}, every {} s\n",
+                "{}: {}, {level}, every {} s\n",
                 target.name,
-                target.host,
-                target.port,
+                place_of(target),
                 job.interval.as_secs_f64()
             ));
         }
@@ -344,6 +356,17 @@ impl Plan {
 
 /// What cannot be done together.
 fn consistent(target: &Target, wrong: &mut Vec<String>) {
+    if target.is_local() {
+        let needs = [
+            ("canary", target.canary.is_some()),
+            ("open-relay", target.open_relay.is_some()),
+            ("rcpt", !target.rcpt.is_empty()),
+            ("user", target.login.is_some()),
+        ];
+        for (key, _) in needs.iter().filter(|(_, is_set)| *is_set) {
+            wrong.push(format!("{key}: give a TARGET, or set SMTP_HOST_IP"));
+        }
+    }
     if target.login.is_some() && target.tls == Tls::None && !target.allow_clear {
         wrong.push(
             "tls: none would send the password in clear; set --allow-clear if that is meant"
@@ -362,6 +385,11 @@ fn consistent(target: &Target, wrong: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+}
+
+/// Whether something is to be looked at that needs no server.
+fn is_local(values: &Values) -> bool {
+    values.text("queue").is_some() || values.text("main-cf").is_some()
 }
 
 fn battery(values: &Values) -> Battery {
@@ -417,6 +445,14 @@ fn thresholds(values: &Values, target: &mut Target) {
     set(&mut t.active_age, of("active-age", false));
     set(&mut t.queue_growth, of("queue-growth", false));
     set(&mut t.spool_free, of("spool-free", true));
+}
+
+/// `host:port`, or where there is no server `this machine`.
+pub(crate) fn place_of(target: &Target) -> String {
+    match target.is_local() {
+        true => "this machine".to_owned(),
+        false => Target::new(target.host.clone(), target.port).name,
+    }
 }
 
 fn damping(values: &Values) -> Damping {
@@ -780,6 +816,12 @@ mod tests {
             none.starts_with("no target: ") && none.lines().count() == 1,
             "{none}"
         );
+        // What is on this machine needs no server.
+        let local = make(&[], &[("main-cf", "/m.cf")], &[], &[]).unwrap();
+        assert!(local.jobs[0].target.is_local());
+        let both = [("main-cf", "/m.cf"), ("rcpt", "a@x")];
+        let needs = make(&[], &both, &[], &[]).unwrap_err();
+        assert_eq!(needs, "rcpt: give a TARGET, or set SMTP_HOST_IP");
         // What is named counts more.
         let named = make(&["r:25"], &[], &[], &[("SMTP_HOST_IP", "10.0.0.7")]).unwrap();
         assert_eq!(named.jobs.len(), 1);

@@ -22,7 +22,7 @@ use crate::{
     NAME,
     file::TABLES,
     options::TOP,
-    plan::{Job, Plan},
+    plan::{Job, Plan, place_of},
     service::{App, Board, Schedule, Seen, router, runtime, stopped},
 };
 
@@ -205,7 +205,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn record(job: &Job, report: &Report, change: &Change) -> FailureRecord {
     let target = &job.target;
     let name = target.name.as_str();
-    let address = smtp_probe::Target::new(target.host.clone(), target.port).name;
+    let address = place_of(target);
     let mut out = FailureRecord::new(name, name, change.news.word(), report.started);
     out.host.clone_from(&address);
     out.source = NAME.to_owned();
@@ -283,3 +283,6 @@ fn short(time: Duration) -> String {
         _ => two(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod sending;
 mod stopped;
 mod verdict;
 mod waiting;
+mod way;
 
 use notifier_core::{
     Clock,
@@ -130,10 +131,17 @@ async fn one(target: &Target, clock: &dyn Clock, past: &mut Past) -> Check {
             clock.now(),
         ),
         Ended::LeftQueue => verdict::left_queue(target, &flight, waited.after),
-        Ended::Blind(stop) => {
-            past.canaries
-                .push(flight.mark.sent(flight.accepted.queue_id.clone()));
-            verdict::taken_blind(stop, &flight, target)
+        Ended::Blind(ref stop) => {
+            // What still lies in the queue has not come, whoever can see it.
+            let queue_id = flight.accepted.queue_id.clone();
+            let seen = look_in_queue(target, queue_id.as_deref()).await;
+            past.canaries.push(flight.mark.sent(queue_id));
+            match seen {
+                Seen::Waiting(_) if waited.after >= target.limits.canary => {
+                    verdict::missing(target, &flight, &seen, waited.after)
+                }
+                _ => verdict::taken_blind(stop.clone(), &flight, target),
+            }
         }
         Ended::Missing => missing(target, &flight, &waited, past, clock.now()).await,
     };
@@ -198,8 +206,10 @@ mod tests {
             let at = now.checked_sub(SignedDuration::from_hours(hours)).unwrap();
             Mark::new(at).unwrap().sent(None)
         };
-        let mut past = Past::default();
-        past.canaries = vec![sent(5 * 24), sent(4 * 24)];
+        let mut past = Past {
+            canaries: vec![sent(5 * 24), sent(4 * 24)],
+            ..Past::default()
+        };
         forget(&mut past, now);
         assert_eq!(past.canaries.len(), 1);
         past.canaries = (0..300).map(|_| sent(1)).collect();

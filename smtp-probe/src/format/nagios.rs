@@ -15,7 +15,7 @@ const MOST_FIRST: usize = 1024;
 /// [`State::plugin_code`] of [`overall`].
 ///
 /// `time` is the whole in seconds, `banner` the greeting's, `tls_days` the days that the certificate
-/// is good for, `queue` messages and `oldest` the seconds of the oldest; other measures bear their
+/// is good for, `queue` messages, `oldest` the seconds of the oldest deferred one; other measures bear their
 /// check's id. With several targets a name leads each.
 #[must_use]
 pub fn nagios(reports: &[Report]) -> String {
@@ -134,7 +134,8 @@ fn label(check: &Check) -> String {
         ("greeting_delay", None) => "banner".to_owned(),
         ("cert_expiry", None) => "tls_days".to_owned(),
         ("queue_depth", None) => "queue".to_owned(),
-        ("queue_age", None) => "oldest".to_owned(),
+        ("queue_age", Some(queue)) if queue != "deferred" => format!("oldest_{queue}"),
+        ("queue_age", _) => "oldest".to_owned(),
         _ => title(check),
     }
 }
@@ -203,10 +204,16 @@ mod tests {
                 .measure(Measure::new(364.0, "d").below(21.0, 7.0)),
             Check::ok("queue_depth", Phase::Queue, "x")
                 .measure(Measure::new(2.0, "").above(50.0, 500.0)),
+            Check::ok("queue_age", Phase::Queue, "x")
+                .subject("deferred")
+                .measure(Measure::new(31.0, "s").above(900.0, 3600.0)),
+            Check::ok("queue_age", Phase::Queue, "x")
+                .subject("active")
+                .measure(Measure::new(0.0, "s").above(60.0, 300.0)),
         ];
         assert_eq!(
             nagios(&[report("relay:25", checks)]),
-            "SMTP OK - relay:25: 3 ok | time=0.012s;;;0 connect=0.0012s;1;3;0 tls_days=364d;21:;7:;0 queue=2;50;500;0\n"
+            "SMTP OK - relay:25: 5 ok | time=0.012s;;;0 connect=0.0012s;1;3;0 tls_days=364d;21:;7:;0 queue=2;50;500;0 oldest=31s;900;3600;0 oldest_active=0s;60;300;0\n"
         );
     }
 

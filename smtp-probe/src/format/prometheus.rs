@@ -36,7 +36,7 @@ pub enum Labelled {
 /// | `smtp_open_relay` | `form` | 1 where a form was accepted, else 0 |
 /// | `smtp_canary_seconds` | | how long the canary was on its way |
 /// | `postfix_showq_queue_depth` | `queue` | messages |
-/// | `postfix_queue_oldest_seconds` | `queue` | the age of the oldest message |
+/// | `postfix_queue_oldest_seconds` | `queue` | the age of the oldest message: of `deferred`, and of `active` with all that is to go out now |
 /// | `smtp_dnsbl_listed` | `zone` | 1 if listed, 0 if not; none if nobody can tell |
 #[must_use]
 pub fn prometheus(reports: &[Report], labelled: Labelled) -> String {
@@ -186,18 +186,8 @@ impl Exposition {
                     );
                 }
             }
-            "queue_depth" => self.queues(
-                check,
-                "queues",
-                "postfix_showq_queue_depth",
-                "Messages in a queue.",
-            ),
-            "queue_age" => self.queues(
-                check,
-                "oldest_s",
-                "postfix_queue_oldest_seconds",
-                "The age of the oldest message of a queue.",
-            ),
+            "queue_depth" => self.depths(check),
+            "queue_age" => self.oldest(check),
             "dnsbl" => self.zone(check),
             _ => {}
         }
@@ -252,12 +242,28 @@ impl Exposition {
         }
     }
 
-    fn queues(&mut self, check: &Check, member: &str, name: &'static str, help: &'static str) {
-        let queues = field(check, member).and_then(Value::as_object);
-        for (queue, value) in queues.into_iter().flatten() {
-            if let Some(value) = value.as_f64() {
-                self.add(name, help, &[("queue", queue)], value);
+    fn depths(&mut self, check: &Check) {
+        let queues = field(check, "queues").and_then(Value::as_object);
+        for (queue, messages) in queues.into_iter().flatten() {
+            if let Some(messages) = messages.as_f64() {
+                self.add(
+                    "postfix_showq_queue_depth",
+                    "Messages in a queue.",
+                    &[("queue", queue)],
+                    messages,
+                );
             }
+        }
+    }
+
+    fn oldest(&mut self, check: &Check) {
+        if let (Some(queue), Some(measure)) = (&check.subject, &check.measure) {
+            self.add(
+                "postfix_queue_oldest_seconds",
+                "The age of the oldest message of a queue.",
+                &[("queue", queue)],
+                measure.value,
+            );
         }
     }
 
@@ -338,7 +344,8 @@ mod tests {
                 .measure(Measure::new(2.0, ""))
                 .data(json!({ "queues": { "deferred": 2, "hold": 0 } })),
             Check::ok("queue_age", Phase::Queue, "x")
-                .data(json!({ "oldest_s": { "deferred": 31.5 } })),
+                .subject("deferred")
+                .measure(Measure::new(31.5, "s")),
             Check::crit("dnsbl", Phase::Dns, Class::Dns, "x").subject("zen.example"),
             Check::unknown("dnsbl", Phase::Dns, Class::Dns, "x").subject("silent.example"),
             Check::skip("auth", Phase::Auth, "x"),

@@ -5,6 +5,8 @@ use crate::report::{Check, Report, State};
 
 /// Of so many checks of one id that are fine, one line is enough.
 const MOST_ALIKE: usize = 3;
+/// So many checks that were not run are named; of more the number is enough.
+const MOST_NAMED: usize = 6;
 
 /// A table for people: a line for each check, what to do below those that are not fine, and the
 /// overall state in the last line.
@@ -93,7 +95,10 @@ impl Table {
             }
         }
         if !skipped.is_empty() && !self.all && !self.quiet {
-            let list = skipped.join(", ");
+            let list = match skipped.len() {
+                0..=MOST_NAMED => skipped.join(", "),
+                n => format!("{n} checks"),
+            };
             out.push_str(&format!("  not run: {list} (--all says why)\n"));
         }
         let took = match report.timings.get("total") {

@@ -2,6 +2,7 @@
 
 /// As of Postfix 3.4 to 3.10 with a `compatibility_level` of 2 or more: postconf(5).
 const DEFAULTS: &[(&str, &str)] = &[
+    ("data_directory", "/var/lib/postfix"),
     ("default_database_type", "hash"),
     ("default_transport", "smtp"),
     ("inet_interfaces", "all"),

@@ -122,7 +122,7 @@ pub(super) fn spelled(count: u128) -> String {
     let digits = count.to_string();
     let mut spelled = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             spelled.push(',');
         }
         spelled.push(digit);

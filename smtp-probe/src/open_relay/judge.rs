@@ -171,16 +171,20 @@ impl Findings<'_> {
         let deferred = self.with(Verdict::Deferred);
         let at_data = self.with(Verdict::RefusedData);
         let mut text = match () {
-            () if at_data == self.tried.len() => "closed: refused at DATA".to_owned(),
-            () if deferred == self.tried.len() => "closed, by deferring".to_owned(),
-            () => "closed".to_owned(),
-        };
+            () if at_data == self.tried.len() => "closed, at DATA",
+            () if deferred == self.tried.len() => "closed, by deferring",
+            () => "closed",
+        }
+        .to_owned();
         text.push_str(&format!(
             ": {} refused ({})",
             count(self.tried.len(), "form"),
             self.codes()
         ));
-        for (n, what) in [(deferred, "deferred only"), (at_data, "at DATA only")] {
+        for (n, what) in [
+            (deferred, "deferred only"),
+            (at_data, "refused at DATA only"),
+        ] {
             if n > 0 && n < self.tried.len() {
                 text.push_str(&format!(", {n} {what}"));
             }

@@ -102,13 +102,7 @@ fn depth(listed: &Listed<Tally>, bounds: Bounds) -> Check {
 }
 
 /// How old the oldest message of some queues is.
-fn age(
-    tally: &Tally,
-    queues: &[&str],
-    subject: &str,
-    now: Timestamp,
-    bounds: Bounds,
-) -> Check {
+fn age(tally: &Tally, queues: &[&str], subject: &str, now: Timestamp, bounds: Bounds) -> Check {
     let check = Check::ok("queue_age", Phase::Queue, "").subject(subject);
     let messages = tally.messages(queues);
     let zero = Measure::new(0.0, "s").above(bounds.warn, bounds.crit);
@@ -215,16 +209,16 @@ fn reasons(tally: &Tally) -> Check {
         Group::Refused | Group::Timeout | Group::Dns | Group::Quota if is_most => State::Warn,
         _ => State::Ok,
     };
-    let named: Vec<String> = groups.iter().map(|(g, n)| format!("{} {n}", g.word())).collect();
+    let named: Vec<String> = groups
+        .iter()
+        .map(|(g, n)| format!("{} {n}", g.word()))
+        .collect();
     let top = tally.top(group).unwrap_or("its reason is not kept");
     let text = format!("{}; {}: {top}", named.join(", "), group.word());
     let check = Check::ok("queue_reasons", Phase::Queue, text).data(data);
     match state {
         State::Ok => check,
-        _ => check
-            .state(state)
-            .class(group.class())
-            .hint(group.hint()),
+        _ => check.state(state).class(group.class()).hint(group.hint()),
     }
 }
 
@@ -266,7 +260,11 @@ mod tests {
     }
 
     fn all(tally: Tally, showq: Option<Stop>, via: Via, past: &mut Past) -> Vec<Check> {
-        let listed = Listed { sink: tally, via, showq };
+        let listed = Listed {
+            sink: tally,
+            via,
+            showq,
+        };
         checks(&Target::new("h", 25), Ok(listed), at(0), past)
     }
 
@@ -276,16 +274,38 @@ mod tests {
 
     #[test]
     fn one_message_that_nobody_takes_up_is_seen_by_its_age() {
-        for (second, state) in [(-59, State::Ok), (-60, State::Warn), (-300, State::Crit), (30, State::Ok)] {
-            let found = all(tally(&[("incoming", second, "")]), None, Via::Showq, &mut Past::default());
+        for (second, state) in [
+            (-59, State::Ok),
+            (-60, State::Warn),
+            (-300, State::Crit),
+            (30, State::Ok),
+        ] {
+            let found = all(
+                tally(&[("incoming", second, "")]),
+                None,
+                Via::Showq,
+                &mut Past::default(),
+            );
             let ages: Vec<&Check> = found.iter().filter(|c| c.id == "queue_age").collect();
             assert_eq!(ages[0].text, "nothing is deferred");
-            assert_eq!((ages[1].subject.as_deref(), ages[1].state), (Some("active"), state), "{second}");
+            assert_eq!(
+                (ages[1].subject.as_deref(), ages[1].state),
+                (Some("active"), state),
+                "{second}"
+            );
             assert_eq!(ages[1].hint.is_some(), state > State::Ok);
         }
-        let found = all(tally(&[("deferred", -901, "")]), None, Via::Showq, &mut Past::default());
+        let found = all(
+            tally(&[("deferred", -901, "")]),
+            None,
+            Via::Showq,
+            &mut Past::default(),
+        );
         assert_eq!((found[1].state, found[2].state), (State::Warn, State::Ok));
-        assert_eq!(found[1].text, "the oldest of 1 came 15m ago and is in the queue deferred");
+        assert_eq!(
+            found[1].text,
+            "the oldest of 1 came 15m ago and is in the queue deferred"
+        );
     }
 
     #[test]
@@ -293,10 +313,23 @@ mod tests {
         let messages = || tally(&[("deferred", -1, ""), ("hold", -1, ""), ("deferred", -2, "")]);
         let found = all(messages(), None, Via::Showq, &mut Past::default());
         assert_eq!(found[0].text, "3 messages: 2 deferred, 1 hold");
-        assert_eq!(found[0].data, Some(json!({"via": "showq", "queues": {"deferred": 2, "hold": 1}})));
+        assert_eq!(
+            found[0].data,
+            Some(json!({"via": "showq", "queues": {"deferred": 2, "hold": 1}}))
+        );
         for (class, via, state, says) in [
-            (Class::Refused, Via::Files, State::Crit, "Postfix is not running"),
-            (Class::Refused, Via::Postqueue, State::Crit, "Postfix is not running"),
+            (
+                Class::Refused,
+                Via::Files,
+                State::Crit,
+                "Postfix is not running",
+            ),
+            (
+                Class::Refused,
+                Via::Postqueue,
+                State::Crit,
+                "Postfix is not running",
+            ),
             (Class::Timeout, Via::Files, State::Crit, "showq hangs"),
             (Class::Local, Via::Postqueue, State::Ok, "3 messages"),
             (Class::Local, Via::Files, State::Warn, "showq was not asked"),
@@ -311,7 +344,12 @@ mod tests {
 
     #[test]
     fn no_list_is_not_an_empty_one() {
-        let found = checks(&Target::new("h", 25), Err(stop(Class::Local)), at(0), &mut Past::default());
+        let found = checks(
+            &Target::new("h", 25),
+            Err(stop(Class::Local)),
+            at(0),
+            &mut Past::default(),
+        );
         assert_eq!(found[0].state, State::Unknown);
         assert!(found[1..].iter().all(|c| c.state == State::Skip));
     }
@@ -319,18 +357,29 @@ mod tests {
     #[test]
     fn growth_is_measured_from_five_minutes_ago() {
         let mut past = Past::default();
-        let mut look = |second: i64, total: u64| growth(total, at(second), &mut past, Bounds::new(10.0, 100.0));
+        let mut look = |second: i64, total: u64| {
+            growth(total, at(second), &mut past, Bounds::new(10.0, 100.0))
+        };
         assert_eq!(look(0, 10).state, State::Skip);
         assert_eq!(look(60, 20).state, State::Skip);
         assert_eq!(look(299, 20).state, State::Skip);
         let found = look(300, 35);
-        assert_eq!((found.state, found.text.as_str()), (State::Ok, "+25 messages in 5m: +5 a minute"));
+        assert_eq!(
+            (found.state, found.text.as_str()),
+            (State::Ok, "+25 messages in 5m: +5 a minute")
+        );
         // From the look at 60.
         let found = look(360, 80);
-        assert_eq!((found.state, found.measure.unwrap().value), (State::Warn, 12.0));
+        assert_eq!(
+            (found.state, found.measure.unwrap().value),
+            (State::Warn, 12.0)
+        );
         assert_eq!(look(660, 1000).state, State::Crit);
         let found = look(960, 0);
-        assert_eq!((found.state, found.measure.unwrap().value), (State::Ok, -200.0));
+        assert_eq!(
+            (found.state, found.measure.unwrap().value),
+            (State::Ok, -200.0)
+        );
         // Looks that are rare are measured from too, and a clock that was set back begins anew.
         assert_eq!(look(5000, 0).state, State::Ok);
         assert_eq!(look(-100, 0).state, State::Skip);
@@ -351,11 +400,27 @@ mod tests {
     fn a_refused_login_is_grave_however_few_wait_for_it() {
         let refused = "connect to 127.0.0.1[127.0.0.1]:2587: Connection refused";
         let auth = "SASL authentication failed; server mx said: 535 5.7.8";
-        let found = reasons(&tally(&[("deferred", 0, refused), ("deferred", 0, refused), ("deferred", 0, auth)]));
-        assert_eq!((found.state, found.class), (State::Crit, Some(Class::Reply5)));
-        assert!(found.text.starts_with("auth 1, refused 2; auth: SASL authentication failed"), "{}", found.text);
+        let found = reasons(&tally(&[
+            ("deferred", 0, refused),
+            ("deferred", 0, refused),
+            ("deferred", 0, auth),
+        ]));
+        assert_eq!(
+            (found.state, found.class),
+            (State::Crit, Some(Class::Reply5))
+        );
+        assert!(
+            found
+                .text
+                .starts_with("auth 1, refused 2; auth: SASL authentication failed"),
+            "{}",
+            found.text
+        );
         let found = reasons(&tally(&[("deferred", 0, refused)]));
-        assert_eq!((found.state, found.class), (State::Warn, Some(Class::Refused)));
+        assert_eq!(
+            (found.state, found.class),
+            (State::Warn, Some(Class::Refused))
+        );
         assert!(found.text.contains(refused));
         let found = reasons(&tally(&[("deferred", 0, "said: 451 4.7.1 Greylisted")]));
         assert_eq!((found.state, found.hint), (State::Ok, None));
@@ -364,7 +429,14 @@ mod tests {
 
     #[test]
     fn spans_are_short() {
-        for (seconds, want) in [(0.4, "0s"), (119.0, "119s"), (120.0, "2m"), (7199.0, "119m"), (7200.0, "2h"), (200_000.0, "2d")] {
+        for (seconds, want) in [
+            (0.4, "0s"),
+            (119.0, "119s"),
+            (120.0, "2m"),
+            (7199.0, "119m"),
+            (7200.0, "2h"),
+            (200_000.0, "2d"),
+        ] {
             assert_eq!(span(seconds), want);
         }
     }

@@ -15,7 +15,9 @@ use super::{
 };
 
 /// The folders of queues, postconf(5) `hash_queue_names` and qmgr(8).
-const QUEUES: [&str; 6] = ["active", "incoming", "deferred", "hold", "maildrop", "corrupt"];
+const QUEUES: [&str; 6] = [
+    "active", "incoming", "deferred", "hold", "maildrop", "corrupt",
+];
 /// The deepest that Postfix spreads a queue's files (`hash_queue_depth`) has one; three fit.
 const DEEPEST: usize = 3;
 /// The most files that are opened for what keeps them or for when they came; the rest are counted.
@@ -64,7 +66,9 @@ impl<S: Sink> Walk<'_, S> {
             let entry = entry?;
             let name = entry.file_name();
             let Some(id) = name.to_str() else { continue };
-            let Ok(kind) = entry.file_type() else { continue };
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
             let place = below.join(id);
             if kind.is_dir() && depth < DEEPEST && id.len() == 1 {
                 match self.queue(queue, &place, depth + 1) {

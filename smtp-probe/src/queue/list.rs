@@ -340,19 +340,29 @@ mod tests {
         let [first, second] = &all.0[..] else {
             panic!("{:?}", all.0)
         };
-        assert_eq!((first.queue.as_str(), first.id.as_str()), ("deferred", "4jWKZS0gRfz2x"));
+        assert_eq!(
+            (first.queue.as_str(), first.id.as_str()),
+            ("deferred", "4jWKZS0gRfz2x")
+        );
         assert_eq!(first.arrival.unwrap().as_second(), 1_795_189_888);
         assert_eq!(first.reasons, ["connect to d.example: Connection refused"]);
         assert_eq!((second.queue.as_str(), second.reasons.len()), ("active", 0));
         let (one, is_whole) = from_json(LINES, All(Vec::new(), 1)).await.unwrap();
         assert_eq!((one.0.len(), is_whole), (1, false));
-        assert!(from_json(&b"Mail queue is empty\n"[..], All(Vec::new(), 1)).await.is_err());
+        assert!(
+            from_json(&b"Mail queue is empty\n"[..], All(Vec::new(), 1))
+                .await
+                .is_err()
+        );
     }
 
     #[test]
     fn a_socket_in_its_place_says_where_the_folder_is() {
         let folder = |path: &str| Place::of(&Queue::Showq(path.into())).folder;
-        assert_eq!(folder("/var/spool/postfix/public/showq"), Some("/var/spool/postfix".into()));
+        assert_eq!(
+            folder("/var/spool/postfix/public/showq"),
+            Some("/var/spool/postfix".into())
+        );
         assert_eq!(folder("/run/showq"), None);
         let place = Place::of(&Queue::Folder("/q".into()));
         assert_eq!(place.showq, Path::new("/q/public/showq"));

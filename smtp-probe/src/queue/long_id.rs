@@ -56,7 +56,16 @@ mod tests {
 
     #[test]
     fn short_ids_have_no_time() {
-        for id in ["", "z", "3F2A9C1D0B7E", "ABCDEFz1", "0zz", "ééééééééééz1", "4jWKZSzzzzz2x", "zzzzzzzzzzzzzzzzzzzzzzzzz"] {
+        for id in [
+            "",
+            "z",
+            "3F2A9C1D0B7E",
+            "ABCDEFz1",
+            "0zz",
+            "ééééééééééz1",
+            "4jWKZSzzzzz2x",
+            "zzzzzzzzzzzzzzzzzzzzzzzzz",
+        ] {
             assert_eq!(arrival(id), None, "{id}");
         }
     }

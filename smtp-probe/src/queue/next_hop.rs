@@ -147,7 +147,10 @@ impl NextHop {
             relayhost,
             logs_in: is_yes(&logs_in),
             by_sender: is_yes(&by_sender),
-            logins: words(&logins).iter().filter_map(|w| Table::read(w)).collect(),
+            logins: words(&logins)
+                .iter()
+                .filter_map(|w| Table::read(w))
+                .collect(),
             tls_level,
             is_wrapped: is_yes(&wrapped),
             ca: (!ca.is_empty()).then(|| PathBuf::from(ca)),
@@ -184,7 +187,10 @@ impl NextHop {
 
     /// Whether Postfix looks at the next server's certificate.
     pub(super) fn verifies(&self) -> bool {
-        matches!(self.tls_level.as_str(), "verify" | "secure" | "fingerprint" | "dane-only")
+        matches!(
+            self.tls_level.as_str(),
+            "verify" | "secure" | "fingerprint" | "dane-only"
+        )
     }
 
     /// The name and the password at the next server: under its own name as it is written, else
@@ -198,7 +204,10 @@ impl NextHop {
                 let mut entries = entries.into_iter();
                 entries.find(|(k, _)| k.eq_ignore_ascii_case(&key))
             });
-            let (user, password) = value?.1.split_once(':').map(|(u, p)| (u.to_owned(), p.to_owned()))?;
+            let (user, password) = value?
+                .1
+                .split_once(':')
+                .map(|(u, p)| (u.to_owned(), p.to_owned()))?;
             Some((user, password))
         })
     }
@@ -216,7 +225,10 @@ mod tests {
             ("[2001:db8::1]", Some(("2001:db8::1", 25, true))),
             ("[IPv6:2001:db8::1]:25", Some(("2001:db8::1", 25, true))),
             ("smtp.example", Some(("smtp.example", 25, false))),
-            ("smtp.example:submission", Some(("smtp.example", 587, false))),
+            (
+                "smtp.example:submission",
+                Some(("smtp.example", 587, false)),
+            ),
             ("[smtp.example", None),
             ("[smtp.example]:x", None),
             ("", None),
@@ -233,9 +245,17 @@ mod tests {
 
     #[test]
     fn a_table_is_keys_and_values_with_comments_and_long_lines() {
-        let found = entries("# logins\n[a.example]:587  user:pass word\n\nb.example\n\tuser:x\n  # not this\n");
-        let want = [("[a.example]:587", "user:pass word"), ("b.example", "user:x")];
-        let found: Vec<_> = found.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let found = entries(
+            "# logins\n[a.example]:587  user:pass word\n\nb.example\n\tuser:x\n  # not this\n",
+        );
+        let want = [
+            ("[a.example]:587", "user:pass word"),
+            ("b.example", "user:x"),
+        ];
+        let found: Vec<_> = found
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
         assert_eq!(found, want);
     }
 

@@ -39,7 +39,13 @@ const MARKS: &[(Group, &[&str])] = &[
     (Group::Greylist, &["greylist", "graylist", "greyed"]),
     (
         Group::Quota,
-        &["quota", "mailbox full", "mailbox is full", "4.2.2", "insufficient system storage"],
+        &[
+            "quota",
+            "mailbox full",
+            "mailbox is full",
+            "4.2.2",
+            "insufficient system storage",
+        ],
     ),
     (
         Group::Dns,
@@ -52,11 +58,19 @@ const MARKS: &[(Group, &[&str])] = &[
     ),
     (
         Group::Refused,
-        &["connection refused", "no route to host", "network is unreachable", "host is down"],
+        &[
+            "connection refused",
+            "no route to host",
+            "network is unreachable",
+            "host is down",
+        ],
     ),
     (Group::Timeout, &["timed out", "timeout"]),
     // What greylisting servers say that do not name it (RFC 6647 §2.3).
-    (Group::Greylist, &["450 4.7.1", "451 4.7.1", "try again later"]),
+    (
+        Group::Greylist,
+        &["450 4.7.1", "451 4.7.1", "try again later"],
+    ),
 ];
 
 impl Group {
@@ -64,7 +78,10 @@ impl Group {
     pub(super) fn of(reason: &str) -> Self {
         let reason = reason.to_ascii_lowercase();
         let has = |(_, marks): &&(Self, &[&str])| marks.iter().any(|m| reason.contains(m));
-        MARKS.iter().find(has).map_or(Self::Other, |(group, _)| *group)
+        MARKS
+            .iter()
+            .find(has)
+            .map_or(Self::Other, |(group, _)| *group)
     }
 
     /// The word for it: `auth`.
@@ -105,7 +122,9 @@ impl Group {
             Self::Tls => {
                 "look at the next server's certificate, and at smtp_tls_CAfile and smtp_tls_security_level"
             }
-            Self::Refused => "look whether the next server runs, and whether relayhost has its right port",
+            Self::Refused => {
+                "look whether the next server runs, and whether relayhost has its right port"
+            }
             Self::Timeout => {
                 "look whether a firewall lets this host out to the next server; many clouds close port 25"
             }
@@ -124,19 +143,52 @@ mod tests {
     #[test]
     fn reasons_of_real_queues_are_told_apart() {
         for (reason, group) in [
-            ("SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 Error: authentication failed", Group::Auth),
-            ("SASL authentication failed; cannot authenticate to server mx[10.0.0.1]: no mechanism available", Group::Auth),
+            (
+                "SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 Error: authentication failed",
+                Group::Auth,
+            ),
+            (
+                "SASL authentication failed; cannot authenticate to server mx[10.0.0.1]: no mechanism available",
+                Group::Auth,
+            ),
             ("Server certificate not verified", Group::Tls),
             ("Cannot start TLS: handshake failure", Group::Tls),
-            ("TLS is required, but was not offered by host mx[10.0.0.1]", Group::Tls),
-            ("connect to 127.0.0.1[127.0.0.1]:2587: Connection refused", Group::Refused),
-            ("connect to mx.example[192.0.2.1]:25: Connection timed out", Group::Timeout),
-            ("conversation with mx.example[192.0.2.1] timed out while receiving the initial server greeting", Group::Timeout),
-            ("Host or domain name not found. Name service error for name=mx.example type=MX: Host not found, try again", Group::Dns),
-            ("host mx[192.0.2.1] said: 450 4.7.1 <a@b>: Recipient address rejected: Greylisted (in reply to RCPT TO command)", Group::Greylist),
-            ("host mx[192.0.2.1] said: 451 4.7.1 Please try again later", Group::Greylist),
-            ("host mx[192.0.2.1] said: 452 4.2.2 The email account is over quota", Group::Quota),
-            ("lost connection with mx[192.0.2.1] while receiving the initial server greeting", Group::Other),
+            (
+                "TLS is required, but was not offered by host mx[10.0.0.1]",
+                Group::Tls,
+            ),
+            (
+                "connect to 127.0.0.1[127.0.0.1]:2587: Connection refused",
+                Group::Refused,
+            ),
+            (
+                "connect to mx.example[192.0.2.1]:25: Connection timed out",
+                Group::Timeout,
+            ),
+            (
+                "conversation with mx.example[192.0.2.1] timed out while receiving the initial server greeting",
+                Group::Timeout,
+            ),
+            (
+                "Host or domain name not found. Name service error for name=mx.example type=MX: Host not found, try again",
+                Group::Dns,
+            ),
+            (
+                "host mx[192.0.2.1] said: 450 4.7.1 <a@b>: Recipient address rejected: Greylisted (in reply to RCPT TO command)",
+                Group::Greylist,
+            ),
+            (
+                "host mx[192.0.2.1] said: 451 4.7.1 Please try again later",
+                Group::Greylist,
+            ),
+            (
+                "host mx[192.0.2.1] said: 452 4.2.2 The email account is over quota",
+                Group::Quota,
+            ),
+            (
+                "lost connection with mx[192.0.2.1] while receiving the initial server greeting",
+                Group::Other,
+            ),
             ("", Group::Other),
         ] {
             assert_eq!(Group::of(reason), group, "{reason}");

@@ -62,7 +62,9 @@ fn judge(
         ..base.clone().state(state).class(Class::Local).hint(hint)
     };
     let postmap = format!("run postmap {}:{shown}", table.kind);
-    let db = compiled.as_ref().map(|(seen, path)| (*seen, path.display().to_string()));
+    let db = compiled
+        .as_ref()
+        .map(|(seen, path)| (*seen, path.display().to_string()));
     // What Postfix reads.
     match (&text, &db) {
         (None, None) => {
@@ -75,7 +77,10 @@ fn judge(
         }
         _ => {}
     }
-    for (seen, path) in [(text, &shown)].into_iter().chain(db.iter().map(|(s, p)| (*s, p))) {
+    for (seen, path) in [(text, &shown)]
+        .into_iter()
+        .chain(db.iter().map(|(s, p)| (*s, p)))
+    {
         if seen.is_some_and(|s| s.is_public) {
             let text = format!("anyone on this machine can read the password in {path}");
             return bad(State::Crit, text, format!("chmod 600 {path}"));
@@ -119,7 +124,10 @@ fn unknown_key(next: &NextHop, keys: Option<Vec<String>>) -> Option<(State, Stri
             found.join(", ")
         ),
     };
-    let hint = format!("write the key exactly as relayhost is written: {}", next.relayhost);
+    let hint = format!(
+        "write the key exactly as relayhost is written: {}",
+        next.relayhost
+    );
     Some((state, text, hint))
 }
 
@@ -154,12 +162,54 @@ mod tests {
             (good, seen(10, false), key, State::Ok, "up to date", ""),
             // The text need not be left on the machine.
             (None, good, None, State::Ok, "up to date", ""),
-            (good, None, key, State::Crit, "no /etc/postfix/sasl_passwd.db", "run postmap hash:/etc"),
-            (seen(11, false), good, key, State::Warn, "newer", "run postmap hash:/etc"),
-            (seen(10, true), good, key, State::Crit, "anyone", "chmod 600 /etc/postfix/sasl_passwd"),
-            (good, seen(10, true), key, State::Crit, "anyone", "chmod 600 /etc/postfix/sasl_passwd.db"),
-            (good, good, Some("smtp.example:587"), State::Crit, "but for smtp.example:587", "[smtp.example]:587"),
-            (good, good, Some("SMTP.example"), State::Ok, "up to date", ""),
+            (
+                good,
+                None,
+                key,
+                State::Crit,
+                "no /etc/postfix/sasl_passwd.db",
+                "run postmap hash:/etc",
+            ),
+            (
+                seen(11, false),
+                good,
+                key,
+                State::Warn,
+                "newer",
+                "run postmap hash:/etc",
+            ),
+            (
+                seen(10, true),
+                good,
+                key,
+                State::Crit,
+                "anyone",
+                "chmod 600 /etc/postfix/sasl_passwd",
+            ),
+            (
+                good,
+                seen(10, true),
+                key,
+                State::Crit,
+                "anyone",
+                "chmod 600 /etc/postfix/sasl_passwd.db",
+            ),
+            (
+                good,
+                good,
+                Some("smtp.example:587"),
+                State::Crit,
+                "but for smtp.example:587",
+                "[smtp.example]:587",
+            ),
+            (
+                good,
+                good,
+                Some("SMTP.example"),
+                State::Ok,
+                "up to date",
+                "",
+            ),
         ] {
             let keys = key.map(|k| vec![k.to_owned()]);
             let compiled = Some((db, table.compiled().unwrap()));
@@ -172,7 +222,10 @@ mod tests {
 
     #[test]
     fn keys_of_a_bare_name_may_be_other_hosts() {
-        let found = unknown_key(&next("example.com"), Some(vec!["mx.example.com".to_owned()]));
+        let found = unknown_key(
+            &next("example.com"),
+            Some(vec!["mx.example.com".to_owned()]),
+        );
         assert_eq!(found.unwrap().0, State::Warn);
         assert_eq!(unknown_key(&next("example.com"), None), None);
         let mut by_sender = next("[example.com]");

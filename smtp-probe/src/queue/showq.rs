@@ -94,7 +94,9 @@ mod tests {
 
     /// Reads a list in pieces of this size.
     fn read(bytes: &[u8], piece: usize) -> io::Result<Vec<Record>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut records = Records::new(BufReader::with_capacity(piece, bytes));
             let mut all = Vec::new();
@@ -130,9 +132,15 @@ mod tests {
             ("something_new", "x"),
             ("sender", "a@b.example"),
             ("recipient", "one@c.example"),
-            ("reason", "connect to c.example[192.0.2.1]:25: Connection refused"),
+            (
+                "reason",
+                "connect to c.example[192.0.2.1]:25: Connection refused",
+            ),
             ("recipient", "two@c.example"),
-            ("reason", "connect to c.example[192.0.2.1]:25: Connection refused"),
+            (
+                "reason",
+                "connect to c.example[192.0.2.1]:25: Connection refused",
+            ),
             ("recipient", "three@c.example"),
             ("reason", ""),
         ]);
@@ -141,9 +149,15 @@ mod tests {
             for piece in [1, 7, 8192] {
                 let found = read(&list, piece).unwrap();
                 assert_eq!(found.len(), 2);
-                assert_eq!((found[0].queue.as_str(), found[0].id.as_str()), ("deferred", "4jWKZS0gRfz2x"));
+                assert_eq!(
+                    (found[0].queue.as_str(), found[0].id.as_str()),
+                    ("deferred", "4jWKZS0gRfz2x")
+                );
                 assert_eq!(found[0].arrival.unwrap().as_second(), 1_795_189_888);
-                assert_eq!(found[1].reasons, ["connect to c.example[192.0.2.1]:25: Connection refused"]);
+                assert_eq!(
+                    found[1].reasons,
+                    ["connect to c.example[192.0.2.1]:25: Connection refused"]
+                );
             }
         }
     }
@@ -151,12 +165,20 @@ mod tests {
     #[test]
     fn an_empty_queue_has_no_messages() {
         assert_eq!(read(&[0], 8192).unwrap(), []);
-        assert_eq!(read(&[attributes(PREAMBLE), vec![0]].concat(), 8192).unwrap(), []);
+        assert_eq!(
+            read(&[attributes(PREAMBLE), vec![0]].concat(), 8192).unwrap(),
+            []
+        );
     }
 
     #[test]
     fn a_list_that_breaks_off_is_an_error() {
-        let whole = [attributes(PREAMBLE), attributes(&[("queue_name", "hold"), ("queue_id", "A1")]), vec![0]].concat();
+        let whole = [
+            attributes(PREAMBLE),
+            attributes(&[("queue_name", "hold"), ("queue_id", "A1")]),
+            vec![0],
+        ]
+        .concat();
         for end in 0..whole.len() {
             assert!(read(&whole[..end], 8192).is_err(), "{end}");
         }
@@ -168,12 +190,22 @@ mod tests {
     fn long_values_are_cut_and_endless_ones_refused() {
         let long = "x".repeat(100_000);
         let list = [
-            attributes(&[("queue_name", "hold"), ("queue_id", "A1"), ("reason", &long)]),
+            attributes(&[
+                ("queue_name", "hold"),
+                ("queue_id", "A1"),
+                ("reason", &long),
+            ]),
             vec![0],
         ];
-        assert_eq!(read(&list.concat(), 8192).unwrap()[0].reasons[0].len(), KEPT);
+        assert_eq!(
+            read(&list.concat(), 8192).unwrap()[0].reasons[0].len(),
+            KEPT
+        );
         let endless = vec![b'x'; LONGEST + 10_000];
-        assert_eq!(read(&endless, 8192).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read(&endless, 8192).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 
     proptest! {

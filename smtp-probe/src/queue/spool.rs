@@ -80,9 +80,9 @@ fn verdict(room: f64, inodes: f64, number: u64, bounds: Bounds) -> Check {
     let mut state = measure.state();
     let mut check = Check::ok("spool", Phase::Queue, text);
     if state > State::Ok {
-        check = check.class(Class::Local).hint(
-            "make room at the queue's folder: Postfix takes no mail below queue_minfree",
-        );
+        check = check
+            .class(Class::Local)
+            .hint("make room at the queue's folder: Postfix takes no mail below queue_minfree");
     }
     if let Some((_, _, hint)) = danger {
         state = state.max(State::Warn);
@@ -91,7 +91,8 @@ fn verdict(room: f64, inodes: f64, number: u64, bounds: Bounds) -> Check {
             check = check.hint(*hint);
         }
     }
-    let data = json!({"room_percent": room, "inodes_percent": inodes, "file_system": danger.map(|d| d.1)});
+    let data =
+        json!({"room_percent": room, "inodes_percent": inodes, "file_system": danger.map(|d| d.1)});
     check.state(state).measure(measure).data(data)
 }
 
@@ -122,7 +123,11 @@ fn resolver(folder: &Path, system: &Path) -> Check {
     };
     let (inner, outer) = (settings(&inner), settings(&outer));
     if inner == outer {
-        return Check::ok("resolv", Phase::Queue, "the chroot's resolv.conf is the system's");
+        return Check::ok(
+            "resolv",
+            Phase::Queue,
+            "the chroot's resolv.conf is the system's",
+        );
     }
     let shown = |lines: &[String]| match lines.is_empty() {
         true => "nothing".to_owned(),
@@ -160,8 +165,20 @@ mod tests {
             (80.0, 90.0, 0xef53, State::Ok, None),
             (20.0, 90.0, 0xef53, State::Warn, Some("make room")),
             (80.0, 4.9, 0xef53, State::Crit, Some("make room")),
-            (80.0, 90.0, 0x794c_7630, State::Warn, Some("it is lost with the container")),
-            (80.0, 90.0, 0x6969, State::Warn, Some("two relays on one queue")),
+            (
+                80.0,
+                90.0,
+                0x794c_7630,
+                State::Warn,
+                Some("it is lost with the container"),
+            ),
+            (
+                80.0,
+                90.0,
+                0x6969,
+                State::Warn,
+                Some("two relays on one queue"),
+            ),
             (3.0, 90.0, 0x6969, State::Crit, Some("make room")),
         ] {
             let check = verdict(room, inodes, number, BOUNDS);
@@ -177,7 +194,13 @@ mod tests {
     #[test]
     fn comments_and_blanks_make_no_difference() {
         let a = settings(b"# made by dhcp\nnameserver 10.0.0.2\n\nsearch  a.example b.example\n");
-        assert_eq!(a, settings(b"nameserver\t10.0.0.2\nsearch a.example b.example"));
-        assert_ne!(a, settings(b"nameserver 10.0.0.3\nsearch a.example b.example"));
+        assert_eq!(
+            a,
+            settings(b"nameserver\t10.0.0.2\nsearch a.example b.example")
+        );
+        assert_ne!(
+            a,
+            settings(b"nameserver 10.0.0.3\nsearch a.example b.example")
+        );
     }
 }

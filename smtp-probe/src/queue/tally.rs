@@ -81,14 +81,20 @@ impl Tally {
 
     /// When the first message of these queues came, and which of them has it.
     pub(super) fn oldest(&self, names: &[&str]) -> Option<(&str, Timestamp)> {
-        let queues = self.queues.iter().filter(|(n, _)| names.contains(&n.as_str()));
+        let queues = self
+            .queues
+            .iter()
+            .filter(|(n, _)| names.contains(&n.as_str()));
         let known = queues.filter_map(|(n, q)| Some((n.as_str(), q.oldest?)));
         known.min_by_key(|(_, at)| *at)
     }
 
     /// Messages of these queues.
     pub(super) fn messages(&self, names: &[&str]) -> u64 {
-        let queues = self.queues.iter().filter(|(n, _)| names.contains(&n.as_str()));
+        let queues = self
+            .queues
+            .iter()
+            .filter(|(n, _)| names.contains(&n.as_str()));
         queues.map(|(_, q)| q.messages).sum()
     }
 
@@ -110,10 +116,13 @@ impl Tally {
         let mut reasons: Vec<_> = self.reasons.iter().collect();
         reasons.sort_by_key(|(_, (_, n))| std::cmp::Reverse(*n));
         reasons.truncate(MOST_SHOWN);
-        let reasons = reasons
-            .into_iter()
-            .map(|(text, (group, n))| json!({"reason": text, "group": group.word(), "messages": n}));
-        let groups = self.groups.iter().map(|(g, n)| (g.word().to_owned(), json!(n)));
+        let reasons = reasons.into_iter().map(
+            |(text, (group, n))| json!({"reason": text, "group": group.word(), "messages": n}),
+        );
+        let groups = self
+            .groups
+            .iter()
+            .map(|(g, n)| (g.word().to_owned(), json!(n)));
         json!({
             "groups": groups.collect::<serde_json::Map<_, _>>(),
             "reasons": reasons.collect::<Vec<_>>(),
@@ -141,7 +150,11 @@ mod tests {
     #[test]
     fn messages_are_counted_by_queue_and_reason() {
         let mut tally = Tally::default();
-        tally.take(record("deferred", 50, &["x: Connection refused", "y: Connection refused"]));
+        tally.take(record(
+            "deferred",
+            50,
+            &["x: Connection refused", "y: Connection refused"],
+        ));
         tally.take(record("deferred", 20, &["x: Connection refused"]));
         tally.take(record("active", 10, &[]));
         tally.take(record("hold", 5, &["SASL authentication failed"]));
@@ -166,6 +179,9 @@ mod tests {
         assert!(tally.queues.len() <= MOST_QUEUES + 1);
         assert_eq!(tally.reasons.len(), MOST_REASONS);
         assert_eq!(tally.groups(), [(Group::Timeout, 100_000)]);
-        assert_eq!(tally.reasons_data()["reasons"].as_array().unwrap().len(), MOST_SHOWN);
+        assert_eq!(
+            tally.reasons_data()["reasons"].as_array().unwrap().len(),
+            MOST_SHOWN
+        );
     }
 }

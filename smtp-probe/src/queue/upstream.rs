@@ -90,10 +90,12 @@ fn as_target(
     upstream.tls_name = name.map(|n| n.trim_start_matches('.').to_owned());
     upstream.helo = (!next.helo.is_empty()).then(|| next.helo.clone());
     upstream.source = next.source;
-    upstream.login = login.filter(|_| next.logs_in).map(|(user, password)| Login {
-        user,
-        password: Password::Value(Secret::from(password)),
-    });
+    upstream.login = login
+        .filter(|_| next.logs_in)
+        .map(|(user, password)| Login {
+            user,
+            password: Password::Value(Secret::from(password)),
+        });
     upstream.limits = target.limits.clone();
     upstream.thresholds = target.thresholds.clone();
     // What it offers besides is not ours to judge.
@@ -111,7 +113,9 @@ fn judge(next: &NextHop, has_login: bool, checks: &[Check]) -> Check {
     // The first of the worst.
     let worst = checks.iter().rev().max_by_key(|c| state(c));
     let Some(worst) = worst.filter(|c| state(c) > State::Ok) else {
-        let auth = checks.iter().find(|c| c.id == "auth" && c.state == State::Ok);
+        let auth = checks
+            .iter()
+            .find(|c| c.id == "auth" && c.state == State::Ok);
         let text = match (auth, next.logs_in && has_login) {
             (Some(_), _) => format!("{} answers and takes the login", next.relayhost),
             (None, true) => format!("{} answers; the login was not tried", next.relayhost),
@@ -156,7 +160,13 @@ mod tests {
         let login = || Some(("relay".to_owned(), "secret".to_owned()));
         let target = |level| {
             let next = next(level);
-            as_target(&Target::new("h", 25), &next, "smtp.example".to_owned(), 587, login())
+            as_target(
+                &Target::new("h", 25),
+                &next,
+                "smtp.example".to_owned(),
+                587,
+                login(),
+            )
         };
         for (level, tls) in [
             ("none", Tls::None),
@@ -180,15 +190,25 @@ mod tests {
             Check::crit("auth", Phase::Auth, Class::Reply5, "535 no").hint("mend it"),
         ];
         let found = judge(&next("secure"), true, &checks);
-        assert_eq!((found.state, found.text.as_str()), (State::Crit, "cert_name: another name"));
+        assert_eq!(
+            (found.state, found.text.as_str()),
+            (State::Crit, "cert_name: another name")
+        );
         // What Postfix does not look at counts less than what stops it.
         let found = judge(&next("encrypt"), true, &checks);
-        assert_eq!((found.state, found.text.as_str()), (State::Crit, "auth: 535 no"));
+        assert_eq!(
+            (found.state, found.text.as_str()),
+            (State::Crit, "auth: 535 no")
+        );
         assert_eq!(found.hint.as_deref(), Some("mend it"));
         let found = judge(&next("may"), true, &checks[..2]);
         assert_eq!((found.state, found.class), (State::Warn, Some(Class::Cert)));
         assert!(found.text.contains("smtp_tls_security_level = may"));
-        let found = judge(&next("secure"), true, &[Check::ok("auth", Phase::Auth, "235")]);
+        let found = judge(
+            &next("secure"),
+            true,
+            &[Check::ok("auth", Phase::Auth, "235")],
+        );
         assert_eq!(found.text, "[smtp.example]:587 answers and takes the login");
     }
 }

@@ -1,8 +1,13 @@
 //! From plain text to TLS, and what its certificate proves.
 
-use std::time::Duration;
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use notifier_core::jiff::Timestamp;
+use rustls::RootCertStore;
 use smtp_wire::{Link, Offers, Reply, Stream, roots};
 use tokio::time::Instant;
 
@@ -151,20 +156,13 @@ pub(super) async fn judge(
     now: Timestamp,
     record: &mut Record,
 ) -> bool {
-    let file = target.ca.clone();
-    // Files are read off the runtime's threads.
-    let loaded = tokio::task::spawn_blocking(move || match file {
-        Some(path) => roots::from_file("--ca", &path),
-        None => roots::system("--ca"),
-    });
-    let roots = match loaded.await {
-        Ok(Ok(roots)) => Ok(roots),
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err("the authorities were not read".to_owned()),
+    let roots = match &target.ca {
+        Some(path) => read(path.clone()).await,
+        None => system().await,
     };
     let judged = tls::judge(
         &session.chain,
-        roots.as_ref().map_err(String::as_str),
+        roots.as_deref().map_err(String::as_str),
         target,
         now,
     );
@@ -172,4 +170,30 @@ pub(super) async fn judge(
         record.push(check);
     }
     judged.is_trusted
+}
+
+/// The authorities of a file, which may change between two runs.
+async fn read(path: PathBuf) -> Result<Arc<RootCertStore>, String> {
+    aside(move || roots::from_file("--ca", &path)).await
+}
+
+/// Those of the system: read once, since there are many and a watch asks often.
+async fn system() -> Result<Arc<RootCertStore>, String> {
+    static FOUND: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(Arc::clone(found));
+    }
+    let found = aside(|| roots::system("--ca")).await?;
+    Ok(Arc::clone(FOUND.get_or_init(|| found)))
+}
+
+/// Reads off the runtime's threads.
+async fn aside(
+    load: impl FnOnce() -> notifier_core::Result<RootCertStore> + Send + 'static,
+) -> Result<Arc<RootCertStore>, String> {
+    match tokio::task::spawn_blocking(load).await {
+        Ok(Ok(roots)) => Ok(Arc::new(roots)),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err("the authorities were not read".to_owned()),
+    }
 }

@@ -375,6 +375,18 @@ async fn each_address_is_tried_and_a_source_must_fit() {
     let check = report.check("connect").unwrap();
     assert!(check.text.ends_with("from 127.0.0.9"), "{check:?}");
 
+    // What the name has is the machine's affair; nobody listens at any other address.
+    let report = Prober::new(Target::new("localhost", server.port()))
+        .run()
+        .await;
+    let (found, check) = (
+        report.check("resolve").unwrap(),
+        report.check("connect").unwrap(),
+    );
+    assert!(check.text.starts_with("127.0.0.1:"), "{report:#?}");
+    let is_named = check.text.contains("; [::1]:");
+    assert_eq!(is_named, found.text.starts_with("::1"), "{report:#?}");
+
     target.source = Some("::1".parse().unwrap());
     let report = Prober::new(target.clone()).run().await;
     let check = report.check("connect").unwrap();

@@ -1,28 +1,27 @@
 //! A canary that is delivered to us.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use notifier_testkit::{peer, postfix::Postfix};
 use smtp_probe::{Canary, Past, State, Target};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 
-use crate::rig::{assert_delivered, canary, patient, with_past};
+use crate::rig::{PATIENCE, assert_delivered, canary, patient, with_past};
 
-/// An address of loopback that no other test has.
+/// An address of loopback that no other test has: there are enough for each process and each call.
 fn own_address() -> SocketAddr {
-    let [_, a, b, _] = fastrand_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, 77, a, b), 2424))
-}
-
-fn fastrand_bytes() -> [u8; 4] {
-    // Addresses of loopback are many: whoever has the process' number has them alone.
-    let id = std::process::id();
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    (id.wrapping_mul(64).wrapping_add(count)).to_be_bytes()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let number = std::process::id().wrapping_mul(16).wrapping_add(count);
+    let [_, a, b, c] = number.to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(127, 64 + a % 64, b, c), 2424))
 }
 
 fn target(relay: &Postfix, end: Canary) -> Target {
@@ -39,8 +38,16 @@ async fn the_relay_delivers_to_our_own_servers() {
     for is_lmtp in [false, true] {
         let address = own_address();
         let transport = match is_lmtp {
-            true => format!("default_transport = lmtp:inet:{}:{}", address.ip(), address.port()),
-            false => format!("default_transport = smtp:[{}]:{}", address.ip(), address.port()),
+            true => format!(
+                "default_transport = lmtp:inet:{}:{}",
+                address.ip(),
+                address.port()
+            ),
+            false => format!(
+                "default_transport = smtp:[{}]:{}",
+                address.ip(),
+                address.port()
+            ),
         };
         let relay = Postfix::builder("relay")
             .trusts("127.0.0.0/8")
@@ -98,11 +105,13 @@ async fn what_is_no_canary_is_put_off_and_too_much_is_refused() {
         }
     });
     let run = tokio::spawn(async move { with_past(&target, &mut Past::default()).await });
+    let begun = Instant::now();
     let mut client = loop {
         match TcpStream::connect(address).await {
             Ok(client) => break client,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            Err(e) => assert!(begun.elapsed() < 2 * PATIENCE, "{e}"),
         }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     };
     let mut seen = String::new();
     let mut ask = async |text: &[u8], wanted: &str| {

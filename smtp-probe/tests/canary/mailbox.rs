@@ -16,14 +16,23 @@ async fn the_way_through_relay_and_upstream_is_measured_by_hop() {
     let ca = ca(&rig.certificates);
     let mut target = through(&rig, &ca);
     // The first delivery makes the mailbox; the second run finds it.
+    std::fs::remove_dir_all(maildir(&rig.upstream, "canary")).unwrap();
     for _ in 0..2 {
         let check = canary(&target).await;
         assert_delivered(&check, &["relay.example", "upstream.example"]);
-        assert!(check.text.contains("through 2 hops: relay.example "), "{}", check.text);
+        assert!(
+            check.text.contains("through 2 hops: relay.example "),
+            "{}",
+            check.text
+        );
         let data = check.data.as_ref().unwrap();
         assert!(data["queue_id"].as_str().is_some(), "{data:#}");
         for hop in data["hops"].as_array().unwrap() {
-            assert_eq!((&hop["tls"], &hop["auth"]), (&true.into(), &true.into()), "{data:#}");
+            assert_eq!(
+                (&hop["tls"], &hop["auth"]),
+                (&true.into(), &true.into()),
+                "{data:#}"
+            );
             assert_eq!(hop["with"], "ESMTPSA");
             // From the queue's ids, which are exact.
             assert!(hop["delay_ms"].as_i64().is_some(), "{data:#}");
@@ -41,7 +50,10 @@ async fn the_way_through_relay_and_upstream_is_measured_by_hop() {
     for (name, mail) in [
         ("1.forged", forged.into_bytes()),
         ("2.nul", b"\0\0X-Canary: \0\n\n\0".to_vec()),
-        ("3.huge", [b"X-Canary: ".to_vec(), vec![b'x'; 3_000_000]].concat()),
+        (
+            "3.huge",
+            [b"X-Canary: ".to_vec(), vec![b'x'; 3_000_000]].concat(),
+        ),
     ] {
         std::fs::write(inbox.join(name), mail).unwrap();
     }

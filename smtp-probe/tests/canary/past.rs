@@ -56,7 +56,11 @@ async fn a_short_run_tells_of_the_run_before() {
     rig.relay.freeze("qmgr").await.unwrap();
     let check = with_past(&target, &mut past).await;
     assert_eq!(check.state, State::Unknown, "{check:#?}");
-    assert!(check.text.starts_with("on its way since "), "{}", check.text);
+    assert!(
+        check.text.starts_with("on its way since "),
+        "{}",
+        check.text
+    );
     rig.relay.thaw().await.unwrap();
     assert_eq!(rig.upstream.wait_for("canary", 1, PATIENCE).await.len(), 1);
     // This one's own is held, and the one before has come.
@@ -80,7 +84,15 @@ async fn a_short_run_tells_of_the_run_before() {
         }
     };
     assert_eq!(check.state, State::Crit, "{check:#?}");
-    assert!(check.text.contains("was not delivered in"), "{}", check.text);
-    assert!(check.text.contains("queue manager does not move it"), "{}", check.text);
+    assert!(
+        check.text.contains("was not delivered in"),
+        "{}",
+        check.text
+    );
+    assert!(
+        check.text.contains("queue manager does not move it"),
+        "{}",
+        check.text
+    );
     peer::ran("Postfix");
 }

@@ -1,6 +1,10 @@
 //! What the tests share.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use notifier_core::Secret;
 use notifier_testkit::{
@@ -37,7 +41,9 @@ pub(crate) fn through(rig: &Rig, ca: &NamedTempFile) -> Target {
     target.tls_name = Some("relay.example".to_owned());
     target.login = Some(login(rig.login()));
     target.rcpt = vec!["canary@mail.example".to_owned()];
-    target.canary = Some(Canary::Maildir(maildir(&rig.upstream, "canary")));
+    let mailbox = maildir(&rig.upstream, "canary");
+    make(&mailbox);
+    target.canary = Some(Canary::Maildir(mailbox));
     target.queue = Some(Queue::Showq(rig.relay.showq()));
     patient(&mut target);
     target
@@ -51,7 +57,17 @@ pub(crate) fn patient(target: &mut Target) {
     target.limits.canary = PATIENCE * 2;
 }
 
-pub(crate) fn maildir(postfix: &Postfix, mailbox: &str) -> std::path::PathBuf {
+/// A mailbox that Postfix may deliver into, before it does.
+pub(crate) fn make(maildir: &Path) {
+    for name in ["", "new", "cur", "tmp"] {
+        let folder = maildir.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        // Nobody, as the testkit's Postfix delivers.
+        std::os::unix::fs::chown(folder, Some(65_534), Some(65_534)).unwrap();
+    }
+}
+
+pub(crate) fn maildir(postfix: &Postfix, mailbox: &str) -> PathBuf {
     postfix.folder().join("mail").join(mailbox)
 }
 
@@ -60,7 +76,9 @@ pub(crate) async fn with_past(target: &Target, past: &mut Past) -> Check {
     let mut prober = Prober::new(target.clone()).with_past(past.clone());
     let report = prober.run().await;
     past.clone_from(prober.past());
-    let check = report.check("canary").unwrap_or_else(|| panic!("{report:#?}"));
+    let check = report
+        .check("canary")
+        .unwrap_or_else(|| panic!("{report:#?}"));
     print(check);
     check.clone()
 }
@@ -74,7 +92,10 @@ pub(crate) async fn canary(target: &Target) -> Check {
 fn print(check: &Check) {
     let class = check.class.map_or("", |c| c.word());
     let hint = check.hint.as_deref().unwrap_or("");
-    eprintln!("{} {} {class}: {} [{hint}]", check.state, check.phase, check.text);
+    eprintln!(
+        "{} {} {class}: {} [{hint}]",
+        check.state, check.phase, check.text
+    );
 }
 
 /// Runs with a short limit until the verdict is this one: how soon the relay has noted a reason is
@@ -95,13 +116,22 @@ pub(crate) async fn until(target: &Target, is_it: impl Fn(&Check) -> bool) -> Ch
 /// What is true of each that arrived.
 pub(crate) fn assert_delivered(check: &Check, hops: &[&str]) {
     assert_eq!(check.state, State::Ok, "{check:#?}");
-    assert_eq!((check.phase.word(), check.class), ("delivery", None), "{check:#?}");
+    assert_eq!(
+        (check.phase.word(), check.class),
+        ("delivery", None),
+        "{check:#?}"
+    );
     assert!(check.text.starts_with("delivered in "), "{}", check.text);
     let measure = check.measure.as_ref().unwrap();
     assert_eq!((measure.unit, measure.warn), ("s", Some(60.0)));
     let data = check.data.as_ref().unwrap();
     assert_eq!(data["id"].as_str().unwrap().len(), 24);
     assert!(data["smtp_ms"].as_f64().unwrap() > 0.0);
-    let by: Vec<_> = data["hops"].as_array().unwrap().iter().map(|h| &h["by"]).collect();
+    let by: Vec<_> = data["hops"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|h| &h["by"])
+        .collect();
     assert_eq!(by, hops, "{data:#}");
 }

@@ -9,7 +9,9 @@ use notifier_testkit::{
 };
 use smtp_probe::{Canary, Check, Past, Queue, State, Target, Tls};
 
-use crate::rig::{assert_delivered, ca, canary, login, maildir, patient, through, until, with_past};
+use crate::rig::{
+    assert_delivered, ca, canary, login, maildir, patient, through, until, with_past,
+};
 
 fn queue_id(check: &Check) -> String {
     let data = check.data.as_ref().unwrap();
@@ -38,12 +40,27 @@ async fn an_upstream_that_is_down_is_named() {
     let next = format!("127.0.0.1:{}", rig.upstream.port());
     rig.upstream.stop().await.unwrap();
     let check = until(&target, |c| c.class.is_some_and(|c| c.word() == "refused")).await;
-    assert_stopped(&check, "refused", "deferred", "Connection refused", &next.replace(':', "[127.0.0.1]:"));
+    assert_stopped(
+        &check,
+        "refused",
+        "deferred",
+        "Connection refused",
+        &next.replace(':', "[127.0.0.1]:"),
+    );
     // The same from the folder of the queue.
     let mut by_folder = target.clone();
     by_folder.queue = Some(Queue::Folder(rig.relay.queue_folder()));
-    let check = until(&by_folder, |c| c.class.is_some_and(|c| c.word() == "refused")).await;
-    assert_stopped(&check, "refused", "deferred", "Connection refused", "relayhost");
+    let check = until(&by_folder, |c| {
+        c.class.is_some_and(|c| c.word() == "refused")
+    })
+    .await;
+    assert_stopped(
+        &check,
+        "refused",
+        "deferred",
+        "Connection refused",
+        "relayhost",
+    );
     // Without a queue it is known only that it was taken.
     let mut unseen = target.clone();
     unseen.queue = None;
@@ -53,9 +70,18 @@ async fn an_upstream_that_is_down_is_named() {
     // A queue that cannot be seen is said, and is no other verdict on the mail.
     unseen.queue = Some(Queue::Showq("/nowhere/showq".into()));
     let check = canary(&unseen).await;
-    assert_stopped(&check, "timeout", "unknown", "cannot be looked into", "queue");
+    assert_stopped(
+        &check,
+        "timeout",
+        "unknown",
+        "cannot be looked into",
+        "queue",
+    );
     rig.upstream.start_again().await.unwrap();
-    assert_delivered(&canary(&target).await, &["relay.example", "upstream.example"]);
+    assert_delivered(
+        &canary(&target).await,
+        &["relay.example", "upstream.example"],
+    );
     peer::ran("Postfix");
 }
 
@@ -70,16 +96,32 @@ async fn a_frozen_queue_manager_is_named() {
     rig.relay.freeze("qmgr").await.unwrap();
     target.limits.canary = Duration::from_millis(500);
     let check = canary(&target).await;
-    assert_stopped(&check, "timeout", "incoming", "the queue manager does not move it", "is qmgr alive?");
+    assert_stopped(
+        &check,
+        "timeout",
+        "incoming",
+        "the queue manager does not move it",
+        "is qmgr alive?",
+    );
     // What waits for no mailbox sees it too.
     target.canary = Some(Canary::QueueGone);
     let check = canary(&target).await;
-    assert_stopped(&check, "timeout", "incoming", "the queue manager does not move it", "is qmgr alive?");
+    assert_stopped(
+        &check,
+        "timeout",
+        "incoming",
+        "the queue manager does not move it",
+        "is qmgr alive?",
+    );
     rig.relay.thaw().await.unwrap();
     patient(&mut target);
     let check = canary(&target).await;
     assert_eq!(check.state, State::Ok, "{check:#?}");
-    assert!(check.text.contains("left the relay's queue"), "{}", check.text);
+    assert!(
+        check.text.contains("left the relay's queue"),
+        "{}",
+        check.text
+    );
     peer::ran("Postfix");
 }
 
@@ -95,9 +137,12 @@ async fn an_upstream_whose_certificate_has_expired_is_named() {
     let Some(upstream) = upstream.start_or_skip().await else {
         return;
     };
-    let node = Postfix::builder("node")
-        .trusts("127.0.0.0/8")
-        .hands_on_to(&upstream, "node", "upstream-password", &certificates.ca_pem());
+    let node = Postfix::builder("node").trusts("127.0.0.0/8").hands_on_to(
+        &upstream,
+        "node",
+        "upstream-password",
+        &certificates.ca_pem(),
+    );
     let Some(node) = node.start_or_skip().await else {
         return;
     };
@@ -107,17 +152,35 @@ async fn an_upstream_whose_certificate_has_expired_is_named() {
     target.canary = Some(Canary::Maildir(maildir(&upstream, "canary")));
     target.queue = Some(Queue::Showq(node.showq()));
     assert_delivered(&canary(&target).await, &["node.example", "relay.example"]);
-    upstream.change_identity(&certificates.expired()).await.unwrap();
+    upstream
+        .change_identity(&certificates.expired())
+        .await
+        .unwrap();
     let check = until(&target, |c| c.class.is_some_and(|c| c.word() == "cert")).await;
-    assert_stopped(&check, "cert", "deferred", "certificate not verified", "dates");
+    assert_stopped(
+        &check,
+        "cert",
+        "deferred",
+        "certificate not verified",
+        "dates",
+    );
     // A password that was changed there is another fault.
-    upstream.change_identity(&certificates.valid()).await.unwrap();
+    upstream
+        .change_identity(&certificates.valid())
+        .await
+        .unwrap();
     let wrong = format!("[127.0.0.1]:{} node:wrong\n", upstream.port());
     node.rewrite("next-login", &wrong).await.unwrap();
     node.stop().await.unwrap();
     node.start_again().await.unwrap();
     let check = until(&target, |c| c.class.is_some_and(|c| c.word() == "reply5")).await;
-    assert_stopped(&check, "reply5", "deferred", "SASL authentication failed", "smtp_sasl_password_maps");
+    assert_stopped(
+        &check,
+        "reply5",
+        "deferred",
+        "SASL authentication failed",
+        "smtp_sasl_password_maps",
+    );
     peer::ran("Postfix");
 }
 
@@ -130,9 +193,17 @@ async fn a_canary_that_went_elsewhere_is_told_as_gone_from_the_relay() {
     let ca = ca(&rig.certificates);
     let mut target = through(&rig, &ca);
     target.rcpt = vec!["other@mail.example".to_owned()];
-    std::fs::create_dir_all(maildir(&rig.upstream, "canary").join("new")).unwrap();
-    let check = until(&target, |c| c.data.as_ref().is_some_and(|d| d["stopped_at"] == "left")).await;
-    assert_stopped(&check, "timeout", "left", "it left the relay's queue", "next hop");
+    let check = until(&target, |c| {
+        c.data.as_ref().is_some_and(|d| d["stopped_at"] == "left")
+    })
+    .await;
+    assert_stopped(
+        &check,
+        "timeout",
+        "left",
+        "it left the relay's queue",
+        "next hop",
+    );
     peer::ran("Postfix");
 }
 
@@ -150,7 +221,11 @@ async fn a_bounce_is_read_where_the_canary_is_awaited() {
     assert_eq!(check.state, State::Crit, "{check:#?}");
     assert_eq!(check.class.unwrap().word(), "reply5");
     assert_eq!(check.enhanced.as_deref(), Some("5.1.1"));
-    assert!(check.text.starts_with("bounced by relay.example: "), "{}", check.text);
+    assert!(
+        check.text.starts_with("bounced by relay.example: "),
+        "{}",
+        check.text
+    );
     // There is nothing more to wait for.
     assert!(past.canaries.is_empty());
     peer::ran("Postfix");
@@ -170,13 +245,25 @@ async fn what_the_relay_refuses_is_told_by_its_phase() {
         target.rcpt = vec![rcpt.to_owned()];
         let check = canary(&target).await;
         assert_eq!(check.state, State::Crit, "{check:#?}");
-        assert_eq!((check.phase.word(), check.code), ("rcpt", Some(code)), "{check:#?}");
-        assert!(check.text.starts_with("not taken (rcpt): "), "{}", check.text);
+        assert_eq!(
+            (check.phase.word(), check.code),
+            ("rcpt", Some(code)),
+            "{check:#?}"
+        );
+        assert!(
+            check.text.starts_with("not taken (rcpt): "),
+            "{}",
+            check.text
+        );
     }
     target.rcpt = vec!["canary@relay.example".to_owned()];
     relay.stop().await.unwrap();
     let check = canary(&target).await;
-    assert_eq!((check.state, check.phase.word()), (State::Crit, "connect"), "{check:#?}");
+    assert_eq!(
+        (check.state, check.phase.word()),
+        (State::Crit, "connect"),
+        "{check:#?}"
+    );
     target.rcpt.clear();
     let check = canary(&target).await;
     assert_eq!(check.state, State::Unknown, "{check:#?}");

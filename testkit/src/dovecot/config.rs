@@ -74,7 +74,8 @@ pub(super) fn dovecot_conf(is_new: bool, ports: Ports, folder: &Path) -> String 
         "}\nservice lmtp {\n".to_owned(),
         listener("lmtp", ports.lmtp, ""),
         // Else a failed login delays those that follow from its address by seconds.
-        "}\nservice anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n".to_owned(),
+        "}\nservice anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
+            .to_owned(),
     ]
     .concat()
 }

@@ -32,18 +32,16 @@ const LAST_LINES: usize = 8;
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Runs the server until a line comes, or the end of the input with the test's process; then the folder goes
-/// as well.
+/// as well. Sessions outlive the master: all of the group is killed, this shell too.
 const SCRIPT: &str = r#"
 "$2" -F -c "$1/dovecot.conf" >"$1/said" 2>&1 &
 pid=$!
-word=gone
 read -r word
 kill -TERM "$pid"
-(sleep 20; kill -KILL "$pid") >/dev/null 2>&1 &
-guard=$!
+(sleep 20; kill -KILL "$pid") &
 wait "$pid"
-kill "$guard"
-[ -n "$word" ] && [ "$word" != gone ] || rm -rf -- "$1"
+[ -n "$word" ] || rm -rf -- "$1"
+kill -s KILL -- "-$$"
 "#;
 
 /// Why no Dovecot can be started here.
@@ -77,7 +75,13 @@ impl Instance {
             folder,
             ports: free_ports()?,
         };
-        for name in ["mail", "mail/Maildir", "mail/Maildir/new", "mail/Maildir/cur", "mail/Maildir/tmp"] {
+        for name in [
+            "mail",
+            "mail/Maildir",
+            "mail/Maildir/new",
+            "mail/Maildir/cur",
+            "mail/Maildir/tmp",
+        ] {
             let path = instance.folder().join(name);
             fs::create_dir(&path)?;
             chown(&path, Some(OWNER), Some(OWNER))?;
@@ -105,7 +109,10 @@ impl Instance {
         let _ = fs::remove_dir_all(self.folder().join("run"));
         let _ = fs::remove_file(self.folder().join("log"));
         let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT, "sh"]).arg(self.folder()).arg(DOVECOT);
+        shell
+            .args(["-c", SCRIPT, "sh"])
+            .arg(self.folder())
+            .arg(DOVECOT);
         shell.stdin(Stdio::piped());
         shell.stdout(Stdio::null()).stderr(Stdio::null());
         // What is typed at a terminal to end the test must not end this.
@@ -145,7 +152,15 @@ impl Instance {
             // One that is gone cannot be told, and need not.
             let _ = input.write_all(b"stop\n");
         }
-        shell.wait().map(drop)
+        shell.wait()?;
+        let until = Instant::now() + PATIENCE;
+        while has_processes(shell.id()) {
+            if Instant::now() >= until {
+                return Err(io::Error::other("Dovecot does not end"));
+            }
+            sleep(LOOK);
+        }
+        Ok(())
     }
 
     pub(super) fn messages(&self) -> io::Result<Vec<Vec<u8>>> {
@@ -162,20 +177,29 @@ impl Instance {
         for n in 0..count {
             self.file(
                 &format!("cur/1700000000.M{n}P1.mailbox.example:2,S"),
-                format!("From: a@b.example\nSubject: {n}\nMessage-ID: <{n}@b.example>\n\nNothing.\n").as_bytes(),
+                format!(
+                    "From: a@b.example\nSubject: {n}\nMessage-ID: <{n}@b.example>\n\nNothing.\n"
+                )
+                .as_bytes(),
             )?;
         }
         Ok(())
     }
 
     pub(super) fn deposit(&self, mail: &[u8]) -> io::Result<()> {
-        let name = format!("new/1700000001.M{:016x}P1.mailbox.example", fastrand::u64(..));
+        let name = format!(
+            "new/1700000001.M{:016x}P1.mailbox.example",
+            fastrand::u64(..)
+        );
         self.file(&name, mail)
     }
 
     fn file(&self, name: &str, mail: &[u8]) -> io::Result<()> {
         // Written aside, and moved when it is whole.
-        let written = self.maildir().join("tmp").join(format!("{:016x}", fastrand::u64(..)));
+        let written = self
+            .maildir()
+            .join("tmp")
+            .join(format!("{:016x}", fastrand::u64(..)));
         fs::write(&written, mail)?;
         chown(&written, Some(OWNER), Some(OWNER))?;
         fs::rename(written, self.maildir().join(name))
@@ -223,6 +247,19 @@ impl Drop for Instance {
     fn drop(&mut self) {
         let _ = self.stop();
     }
+}
+
+/// Whether the group of this number has any that runs.
+fn has_processes(group: u32) -> bool {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok())
+        .any(|stat| {
+            // proc(5): the program's name in parentheses, the state, the parent, the group.
+            let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            let mut fields = rest.split(' ');
+            let state = fields.next();
+            state != Some("Z") && fields.nth(1) == Some(group.to_string().as_str())
+        })
 }
 
 fn free_ports() -> io::Result<Ports> {

@@ -187,7 +187,11 @@ impl Instance {
     }
 
     pub(super) fn reload(&self) -> io::Result<()> {
-        run(Command::new(POSTFIX).arg("-c").arg(self.etc()).arg("reload")).map(drop)
+        run(Command::new(POSTFIX)
+            .arg("-c")
+            .arg(self.etc())
+            .arg("reload"))
+        .map(drop)
     }
 
     pub(super) fn queue(&self) -> io::Result<Vec<serde_json::Value>> {

@@ -163,7 +163,8 @@ impl Postfix {
     /// There is no such daemon, or it was not idle within a minute.
     pub async fn freeze(&self, daemon: &str) -> io::Result<()> {
         let daemon = daemon.to_owned();
-        self.blocking(move |instance| instance.freeze(&daemon)).await
+        self.blocking(move |instance| instance.freeze(&daemon))
+            .await
     }
 
     /// Lets all of them go on.

@@ -68,7 +68,9 @@ pub(crate) fn judge(mechanism: &str, tokens: &[String], script: &Script) -> Judg
         }
         ("SCRAM-SHA-256", [_, ..]) => {
             return match digests::scram(&decoded, script.login.as_ref()) {
-                digests::Step::Say(text) => Judged::Challenge(format!("334 {}", encode(text.as_bytes()))),
+                digests::Step::Say(text) => {
+                    Judged::Challenge(format!("334 {}", encode(text.as_bytes())))
+                }
                 digests::Step::Done(login) => Judged::Login(login),
                 digests::Step::Wrong => Judged::Refused(WRONG_LOGIN),
             };

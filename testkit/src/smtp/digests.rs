@@ -64,7 +64,11 @@ fn next(said: &[Vec<u8>], login: Option<&Login>) -> Option<Step> {
     let all = format!("{bare},{challenge},{without}");
     let client_key = mac(&salted, b"Client Key")?;
     let signature = mac(&Sha256::digest(&client_key), all.as_bytes())?;
-    let right: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
+    let right: Vec<u8> = client_key
+        .iter()
+        .zip(signature)
+        .map(|(a, b)| a ^ b)
+        .collect();
     if STANDARD.decode(proof).ok()? != right {
         return None;
     }

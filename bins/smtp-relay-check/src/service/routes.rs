@@ -18,7 +18,10 @@ use smtp_probe::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{Board, Pattern, board::server};
-use crate::{NAME, plan::Plan};
+use crate::{
+    NAME,
+    plan::{Plan, place_of},
+};
 
 /// How long a probe may take where nobody says it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -202,7 +205,8 @@ impl App {
             }
         };
         let address = match named {
-            Some(job) => Target::new(job.target.host.clone(), job.target.port).name,
+            Some(job) if job.target.is_local() => String::new(),
+            Some(job) => place_of(&job.target),
             None => wanted.to_owned(),
         };
         let wrong = |list: Vec<String>| {

@@ -139,7 +139,9 @@ fn the_settings_of_the_documentation_are_taken() {
 /// What runs beside the relay answers as its probes and Prometheus ask it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_container_beside_the_relay_serves() {
-    let Some(values) = chart::provider() else { return };
+    let Some(values) = chart::provider() else {
+        return;
+    };
     let container = chart::container(&values, "check").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.crt");
@@ -154,7 +156,7 @@ async fn the_container_beside_the_relay_serves() {
         .collect();
     let check = Program::start(CHECK, &args, &[]);
     let until = Instant::now() + Duration::from_secs(60);
-    let mut wait = |is: &dyn Fn() -> Option<String>| loop {
+    let wait = |is: &dyn Fn() -> Option<String>| loop {
         if let Some(text) = is() {
             return text;
         }
@@ -172,13 +174,20 @@ async fn the_container_beside_the_relay_serves() {
         let text = get(&address, "/metrics");
         text.contains("smtp_probe_state").then_some(text)
     });
-    assert!(metrics.contains("smtp_probe_state{target=\"127.0.0.1:1\"} 2"), "{metrics}");
+    assert!(
+        metrics.contains("smtp_probe_state{target=\"127.0.0.1:1\"} 2"),
+        "{metrics}"
+    );
     assert!(check.stop().await.status.success());
 }
 
 fn get(address: &str, path: &str) -> String {
     let mut link = TcpStream::connect(address).unwrap();
-    write!(link, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        link,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     link.read_to_string(&mut answer).unwrap();
     answer

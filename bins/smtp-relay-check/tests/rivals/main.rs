@@ -55,8 +55,10 @@ async fn ours_is_right_where_others_are_not() {
         let ours = said.last().unwrap();
         assert!(
             ours.is_right(case) && case.checks.contains(&ours.decisive.as_str()),
-            "{}: {ours:?}",
-            case.name
+            "{}: {} {}",
+            case.name,
+            ours.decisive,
+            ours.text
         );
     }
     docs::compare(tools, &table);

@@ -1,33 +1,21 @@
 //! A mailbox by IMAP (RFC 3501).
 
-use std::{
-    fmt, io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+mod bounded;
+mod session;
 
-use async_imap::{Authenticator, Client, Session, error::Error, types::Fetch};
-use futures_util::TryStreamExt as _;
-use notifier_core::{
-    Secret,
-    jiff::{SignedDuration, Timestamp},
-};
+use std::{io, sync::Arc, time::Duration};
+
+use notifier_core::jiff::Timestamp;
 use rustls::{ClientConfig, pki_types::ServerName};
 use smtp_wire::{Stream, roots};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
+use self::session::{Open, log_in, starttls};
 use super::{
     super::{
         find::{Mail, Place},
         head::MOST_OCTETS,
-        hop::prefix,
         mark::{FIELD, Mark},
     },
     blocking, trouble,
@@ -38,14 +26,10 @@ use crate::{
     target::{Imap, Tls},
 };
 
-/// The most octets that a server may send in one session.
-const MOST_SENT: u64 = 64 * 1024 * 1024;
 /// The most mails that are fetched at one look, the newest.
 const MOST: usize = 50;
 /// The most earlier canaries that are looked for.
 const MOST_EARLIER: usize = 10;
-/// The most old canaries that are removed at a time.
-const MOST_OLD: usize = 200;
 /// The longest wait for a step besides the connection: an answer, a search.
 const STEP: Duration = Duration::from_secs(10);
 
@@ -63,13 +47,6 @@ pub(crate) struct Mailbox {
     validity: Option<u32>,
     /// Whether earlier canaries were looked for in all of it.
     is_looked_through: bool,
-}
-
-#[derive(Debug)]
-struct Open {
-    session: Session<Bounded>,
-    /// Whether single mails can be expunged (RFC 4315); else other clients' deletions would be.
-    has_uidplus: bool,
 }
 
 impl Mailbox {
@@ -96,15 +73,11 @@ impl Mailbox {
         let (stream, is_greeted) = self.dial().await?;
         let opening = log_in(&self.imap, stream, is_greeted);
         let mut open = step(opening).await?;
-        let selecting = async { said(open.session.select(&self.imap.mailbox).await) };
-        let found = step(selecting).await.map_err(|stop| {
-            let text = format!("mailbox {:?}: {}", self.imap.mailbox, stop.text);
-            Stop { text, ..stop }
-        })?;
-        match (self.validity, found.uid_validity) {
+        let found = step(open.select(&self.imap.mailbox)).await?;
+        match (self.validity, found.validity) {
             (None, validity) => {
                 self.validity = validity;
-                self.from = found.uid_next.unwrap_or(1);
+                self.from = found.next.unwrap_or(1);
             }
             // Another mailbox by now: all of it is new.
             (was, validity) if was != validity => {
@@ -210,22 +183,13 @@ impl Mailbox {
             }
         }
         let looking = async {
-            said(open.session.noop().await)?;
+            open.noop().await?;
             let mut uids = Vec::new();
             for query in &queries {
-                uids.extend(said(open.session.uid_search(query).await)?);
+                uids.extend(open.search(query).await?);
             }
             let items = format!("(UID INTERNALDATE BODY.PEEK[]<0.{MOST_OCTETS}>)");
-            fetch(&mut open.session, uids, MOST, &items, |uid, fetch| {
-                let body = fetch.body()?;
-                let at = fetch.internal_date().map(|t| t.timestamp_millis());
-                Some(Mail {
-                    start: body[..body.len().min(MOST_OCTETS)].to_vec(),
-                    at: at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-                    place: Place::Uid(uid),
-                })
-            })
-            .await
+            open.fetch(uids, MOST, &items, |f| f.mail()).await
         };
         let mails = step(looking).await?;
         self.is_looked_through = true;
@@ -247,71 +211,13 @@ impl Mailbox {
             open.remove(uids.collect()).await?;
             let old = open.old(now).await?;
             open.remove(old).await?;
-            said(open.session.logout().await)
+            open.logout().await;
+            Ok::<_, Stop>(())
         };
         if let Err(stop) = removing.await {
             tracing::debug!(error = %stop.text, "canaries could not be removed from their mailbox");
         }
     }
-}
-
-impl Open {
-    async fn remove(&mut self, uids: Vec<u32>) -> Result<(), Stop> {
-        if uids.is_empty() {
-            return Ok(());
-        }
-        let set = set(&uids);
-        let session = &mut self.session;
-        let flags = session.uid_store(&set, "+FLAGS.SILENT (\\Deleted)").await;
-        said(said(flags)?.try_collect::<Vec<_>>().await)?;
-        if self.has_uidplus {
-            let gone = session.uid_expunge(&set).await;
-            said(said(gone)?.try_collect::<Vec<_>>().await)?;
-        }
-        Ok(())
-    }
-
-    /// Canaries of the days before yesterday.
-    async fn old(&mut self, now: Timestamp) -> Result<Vec<u32>, Stop> {
-        let day = now
-            .checked_sub(SignedDuration::from_hours(24))
-            .unwrap_or(now);
-        let day = day.strftime("%d-%b-%Y");
-        let query = format!("BEFORE {day} HEADER {FIELD} \"\"");
-        let uids = said(self.session.uid_search(query).await)?;
-        let items = format!("(UID BODY.PEEK[HEADER.FIELDS ({FIELD})]<0.1000>)");
-        let uids = uids.into_iter().collect();
-        fetch(&mut self.session, uids, MOST_OLD, &items, |uid, fetch| {
-            let head = super::super::head::Head::read(fetch.header()?);
-            let mark = head.get("x-canary").and_then(Mark::read)?;
-            (mark.at < now).then_some(uid)
-        })
-        .await
-    }
-}
-
-/// The newest of these mails, as far as `read` makes something of them.
-async fn fetch<T>(
-    session: &mut Session<Bounded>,
-    mut uids: Vec<u32>,
-    most: usize,
-    items: &str,
-    read: impl Fn(u32, &Fetch) -> Option<T>,
-) -> Result<Vec<T>, Stop> {
-    uids.sort_unstable();
-    uids.dedup();
-    let uids = &uids[uids.len().saturating_sub(most)..];
-    if uids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut answers = said(session.uid_fetch(set(uids), items).await)?;
-    let mut found = Vec::new();
-    while let Some(fetch) = said(answers.try_next().await)? {
-        // What was not asked for may come too.
-        let asked = fetch.uid.filter(|uid| uids.contains(uid));
-        found.extend(asked.and_then(|uid| read(uid, &fetch)));
-    }
-    Ok(found)
 }
 
 /// The canary, or a report about it.
@@ -320,161 +226,8 @@ fn about(mark: &Mark) -> String {
     format!("OR HEADER {FIELD} \"{id}\" TEXT \"{id}\"")
 }
 
-fn set(uids: &[u32]) -> String {
-    let uids: Vec<String> = uids.iter().map(u32::to_string).collect();
-    uids.join(",")
-}
-
 /// Waits for a step, but not for ever.
 async fn step<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
     let late = || Err(trouble(Class::Timeout, "no answer in time"));
     timeout(STEP, work).await.unwrap_or_else(|_| late())
-}
-
-/// What went wrong, without more of the server's words than fit a line.
-fn said<T>(result: Result<T, Error>) -> Result<T, Stop> {
-    result.map_err(|e| {
-        let class = match &e {
-            Error::Io(e) if e.kind() == io::ErrorKind::Other => Class::Proto,
-            Error::Io(_) | Error::ConnectionLost => Class::Eof,
-            Error::Bad(_) | Error::No(_) => Class::Reply5,
-            Error::Validate(_) => Class::Local,
-            _ => Class::Proto,
-        };
-        let text: String = e.to_string().chars().flat_map(char::escape_debug).collect();
-        trouble(class, prefix(&text, 300))
-    })
-}
-
-/// Up to where the handshake begins.
-async fn starttls(stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Stop> {
-    let mut client = Client::new(Bounded::new(stream));
-    greeting(&mut client).await?;
-    said(client.run_command_and_check_ok("STARTTLS", None).await).map_err(|stop| {
-        stop.with_hint("the mailbox' server offers no TLS on this port: use imaps:// and its port")
-    })?;
-    // What came before the handshake is dropped with the client.
-    Ok(client.into_inner().stream)
-}
-
-async fn greeting(client: &mut Client<Bounded>) -> Result<(), Stop> {
-    match client.read_response().await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(trouble(Class::Eof, "the server closed the connection")),
-        Err(e) => said(Err(Error::Io(e))),
-    }
-}
-
-async fn log_in(imap: &Imap, stream: Box<dyn Stream>, is_greeted: bool) -> Result<Open, Stop> {
-    let password = imap.login.password.clone();
-    let password = blocking(move || {
-        let read = password.read("canary password");
-        read.map_err(|e| trouble(Class::Local, e.to_string()))
-    })
-    .await?;
-    let mut client = Client::new(Bounded::new(stream));
-    if !is_greeted {
-        greeting(&mut client).await?;
-    }
-    let user = imap.login.user.clone();
-    let plain = Plain {
-        user: user.clone(),
-        password: password.clone(),
-    };
-    let entered = match client.authenticate("PLAIN", plain).await {
-        Err((Error::Bad(_), client)) => client.login(user, password.expose()).await,
-        Err((Error::No(text), client)) if lacks_plain(&text) => {
-            client.login(user, password.expose()).await
-        }
-        entered => entered,
-    };
-    let mut session = match entered {
-        Ok(session) => session,
-        Err((e, _)) => {
-            return said(Err(e)).map_err(|stop| {
-                stop.with_hint("see to the name and the password of the canary's mailbox")
-            });
-        }
-    };
-    let offers = said(session.capabilities().await)?;
-    Ok(Open {
-        session,
-        has_uidplus: offers.has_str("UIDPLUS"),
-    })
-}
-
-/// Whether it is the mechanism that is refused: a wrong password is not tried twice.
-fn lacks_plain(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    text.contains("mechanism") || text.contains("unsupported")
-}
-
-/// AUTHENTICATE PLAIN (RFC 4616), which takes any character.
-struct Plain {
-    user: String,
-    password: Secret,
-}
-
-impl Authenticator for Plain {
-    type Response = String;
-
-    fn process(&mut self, _: &[u8]) -> String {
-        format!("\0{}\0{}", self.user, self.password.expose())
-    }
-}
-
-/// A stream that ends after so many octets: what is read of an answer is kept in memory.
-struct Bounded {
-    stream: Box<dyn Stream>,
-    left: u64,
-}
-
-impl Bounded {
-    fn new(stream: Box<dyn Stream>) -> Self {
-        Self {
-            stream,
-            left: MOST_SENT,
-        }
-    }
-}
-
-impl fmt::Debug for Bounded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bounded").finish_non_exhaustive()
-    }
-}
-
-impl AsyncRead for Bounded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            return Poll::Ready(Err(io::Error::other("the server sends too much")));
-        }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let read = (buf.filled().len() - before) as u64;
-        self.left = self.left.saturating_sub(read);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Bounded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

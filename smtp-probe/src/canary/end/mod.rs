@@ -103,7 +103,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// What reads files.
-trait Reads: std::fmt::Debug + Send + 'static {
+pub(crate) trait Reads: std::fmt::Debug + Send + 'static {
     fn read(&mut self) -> Result<Vec<Mail>, Stop>;
 }
 

@@ -1,5 +1,7 @@
 use super::*;
-use crate::canary::{head::Head, hop, mark::Mark, sending::Accepted, stopped::Waiting};
+use crate::canary::{
+    find::Place, head::Head, hop, mark::Mark, sending::Accepted, stopped::Waiting,
+};
 
 const BEGUN: &str = "2026-11-22T04:21:27.000Z";
 
@@ -44,7 +46,14 @@ const WAY: &str = "Received: from relay.example (relay.example [192.0.2.1]) by u
     Received: from me (unknown [10.1.2.3]) by relay.example (Postfix) with ESMTP id 0138812345; Sun, 22 Nov 2026 04:21:27 +0000\n\n";
 
 fn after(target: &Target, found_: Found, ms: u64, late: &[Late]) -> Check {
-    found(target, &flight(), found_, Duration::from_millis(ms), late, at(60_000))
+    found(
+        target,
+        &flight(),
+        found_,
+        Duration::from_millis(ms),
+        late,
+        at(60_000),
+    )
 }
 
 #[test]
@@ -54,7 +63,10 @@ fn the_way_is_told_hop_by_hop() {
         check.text,
         "delivered in 0.04s through 2 hops: relay.example 5ms, upstream.example 20ms"
     );
-    assert_eq!((check.state, check.class, check.hint), (State::Ok, None, None));
+    assert_eq!(
+        (check.state, check.class, check.hint),
+        (State::Ok, None, None)
+    );
     let data = check.data.unwrap();
     assert_eq!(data["delivery_ms"], 40.0);
     assert_eq!(data["smtp_ms"], 5.0);
@@ -75,8 +87,14 @@ fn delays_by_dates_alone_are_rounded_and_clocks_may_differ() {
         date(27)
     );
     let check = after(&target(), arrived(&header), 5000, &[]);
-    assert_eq!(check.text, "delivered in 5.00s through 4 hops: a <1s, b 3s, c, d");
-    assert_eq!(after(&target(), arrived("\n"), 40, &[]).text, "delivered in 0.04s");
+    assert_eq!(
+        check.text,
+        "delivered in 5.00s through 4 hops: a <1s, b 3s, c, d"
+    );
+    assert_eq!(
+        after(&target(), arrived("\n"), 40, &[]).text,
+        "delivered in 0.04s"
+    );
 }
 
 #[test]
@@ -108,10 +126,18 @@ fn a_gateway_that_hides_clients_is_a_warning() {
     ] {
         let header = WAY.replace("10.1.2.3", seen);
         let check = after(&target(), arrived(&header), 40, &[]);
-        assert_eq!(check.data.as_ref().unwrap()["client"]["is_hidden"], is_hidden, "{seen}");
+        assert_eq!(
+            check.data.as_ref().unwrap()["client"]["is_hidden"],
+            is_hidden,
+            "{seen}"
+        );
         assert_eq!(check.data.as_ref().unwrap()["client"]["seen"], seen);
         assert_eq!(check.state == State::Warn, is_hidden, "{seen}");
-        assert_eq!(check.text.contains("client address hidden"), is_hidden, "{seen}");
+        assert_eq!(
+            check.text.contains("client address hidden"),
+            is_hidden,
+            "{seen}"
+        );
     }
 }
 
@@ -122,7 +148,10 @@ fn changed_headers_and_earlier_ones_are_told() {
         *is_altered = true;
     }
     let check = after(&target(), changed, 40, &[]);
-    assert_eq!((check.state, check.class), (State::Warn, Some(Class::Proto)));
+    assert_eq!(
+        (check.state, check.class),
+        (State::Warn, Some(Class::Proto))
+    );
     let late = |ms: i64| Late {
         sent: Mark::new(at(-600_000)).unwrap().sent(None),
         found: Found {
@@ -134,7 +163,13 @@ fn changed_headers_and_earlier_ones_are_told() {
     assert_eq!(check.state, State::Ok, "{}", check.text);
     let check = after(&target(), arrived(WAY), 40, &[late(300_000)]);
     assert_eq!(check.state, State::Warn);
-    assert!(check.text.ends_with("the canary of 04:11:27 UTC came late, after 300s"), "{}", check.text);
+    assert!(
+        check
+            .text
+            .ends_with("the canary of 04:11:27 UTC came late, after 300s"),
+        "{}",
+        check.text
+    );
     let mut bounced = late(1);
     bounced.found.what = What::Bounced(Bounce {
         why: Some("550 no".to_owned()),
@@ -153,7 +188,10 @@ fn a_file_says_itself_when_it_came() {
         let found = delivery(&flight(), &file(), Some(at(came)), ms(1000));
         assert_eq!(found, ms(want), "{came}");
     }
-    assert_eq!(delivery(&flight(), &Place::Uid(1), Some(at(25)), ms(1000)), ms(1000));
+    assert_eq!(
+        delivery(&flight(), &Place::Uid(1), Some(at(25)), ms(1000)),
+        ms(1000)
+    );
     assert_eq!(delivery(&flight(), &file(), None, ms(1000)), ms(1000));
 }
 
@@ -164,7 +202,10 @@ fn what_did_not_come_says_where_it_stopped() {
         reason: Some("connect to a[192.0.2.1]:25: Connection refused".to_owned()),
     });
     let check = missing(&target(), &flight(), &seen, Duration::from_secs(120));
-    assert_eq!((check.state, check.class), (State::Crit, Some(Class::Refused)));
+    assert_eq!(
+        (check.state, check.class),
+        (State::Crit, Some(Class::Refused))
+    );
     assert_eq!(
         check.text,
         "not delivered in 120s: relay.example:25 took it as 4jWKZS0001zabc, where it is deferred: connect to a[192.0.2.1]:25: Connection refused"
@@ -173,15 +214,26 @@ fn what_did_not_come_says_where_it_stopped() {
     assert_eq!(data["stopped_at"], "deferred");
     assert_eq!(data["hop"], "relay.example:25");
     assert!(data["reason"].as_str().unwrap().starts_with("connect to"));
-    let due = Mark::new(at(-60_000)).unwrap().sent(Some("4jWKZS0009zabc".to_owned()));
+    let due = Mark::new(at(-60_000))
+        .unwrap()
+        .sent(Some("4jWKZS0009zabc".to_owned()));
     let check = overdue(&target(), &flight(), &due, &seen, at(60_000));
     assert_eq!(check.state, State::Crit);
-    assert!(check.text.starts_with("the canary of 04:20:27 UTC was not delivered in 120s: "), "{}", check.text);
+    assert!(
+        check
+            .text
+            .starts_with("the canary of 04:20:27 UTC was not delivered in 120s: "),
+        "{}",
+        check.text
+    );
     assert!(check.text.contains("4jWKZS0009zabc"));
     let check = on_its_way(&target(), &flight(), &[], Duration::from_secs(8), at(0));
     assert_eq!(check.state, State::Unknown);
     let stop = Stop::new(Phase::Delivery, Class::Refused, "no");
-    assert_eq!(taken_blind(stop, &flight(), &target()).state, State::Unknown);
+    assert_eq!(
+        taken_blind(stop, &flight(), &target()).state,
+        State::Unknown
+    );
     let check = left_queue(&target(), &flight(), Duration::from_secs(31));
     assert_eq!(check.state, State::Warn);
     let bounce = Bounce {
@@ -190,6 +242,9 @@ fn what_did_not_come_says_where_it_stopped() {
         why: None,
     };
     let check = bounced(&flight(), &bounce);
-    assert_eq!((check.state, check.class), (State::Crit, Some(Class::Reply4)));
+    assert_eq!(
+        (check.state, check.class),
+        (State::Crit, Some(Class::Reply4))
+    );
     assert_eq!(check.text, "bounced by up.example: 4.4.7");
 }

@@ -90,9 +90,10 @@ impl<'a, D: Dns> Evaluation<'a, D> {
             let texts = self.dns.texts(&domain).await.map_err(Verdict::TempError)?;
             let mut found: Vec<String> = texts.into_iter().filter(|t| record::is_spf(t)).collect();
             if found.len() > 1 {
+                let whose = if depth == 0 { "it" } else { &domain };
+                let many = found.len();
                 return Err(Verdict::PermError(format!(
-                    "{domain} has {} v=spf1 records",
-                    found.len()
+                    "{whose} has {many} v=spf1 records"
                 )));
             }
             let Some(text) = found.pop() else {

@@ -1,5 +1,6 @@
 //! What is looked for. A rule looks at a review's settings and adds its findings.
 
+mod block_lists;
 mod destinations;
 mod hosts;
 mod mynetworks;

@@ -1,8 +1,11 @@
 //! What smtpd asks before it takes a recipient, and in which order.
 
-use super::super::{
-    finding::Review,
-    tables::{self, Table},
+use super::{
+    super::{
+        finding::Review,
+        tables::{self, Table},
+    },
+    block_lists,
 };
 use crate::report::State;
 
@@ -91,26 +94,6 @@ const HELO: &[&str] = &[
     "reject_unknown_hostname",
 ];
 
-/// Lists of the DNS that are gone, and since when: what their operators said.
-const DEAD: &[(&str, &str)] = &[
-    ("ahbl.org", "2015, and lists every address since"),
-    ("bl.csma.biz", "2008"),
-    ("blackholes.five-ten-sg.com", "2013"),
-    ("cbl.abuseat.org", "2021, its data is in zen.spamhaus.org"),
-    ("combined.njabl.org", "2013"),
-    ("dnsbl.cyberlogic.net", "2013"),
-    ("dnsbl.njabl.org", "2013"),
-    ("dsbl.org", "2009"),
-    ("dul.ru", "2014"),
-    ("njabl.org", "2013"),
-    ("opm.blitzed.org", "2006"),
-    ("ordb.org", "2006, and listed every address in 2008"),
-    ("rbl.orbitrbl.com", "2016"),
-    ("sorbs.net", "2024"),
-    ("spamcannibal.org", "2018, and listed every address then"),
-    ("whois.rfc-ignorant.org", "2012"),
-];
-
 /// A restriction and the word after it.
 #[derive(Clone, Debug)]
 struct Item {
@@ -124,11 +107,17 @@ pub(super) fn look(review: &mut Review<'_>) {
         if review.config.has(list) {
             let items = items(review, list);
             helo(review, list, &items);
-            block_lists(review, list, &items);
+            for item in &items {
+                if item.name.starts_with("reject_rbl") || item.name.starts_with("reject_rhsbl") {
+                    block_lists::look(review, list, &item.word);
+                }
+            }
             names(review, list, &items);
         }
     }
-    postscreen(review);
+    for zone in review.config.list("postscreen_dnsbl_sites") {
+        block_lists::look(review, "postscreen_dnsbl_sites", &zone);
+    }
 }
 
 /// The restrictions of a list, those of its classes in their place.
@@ -358,70 +347,6 @@ fn helo(review: &mut Review<'_>, list: &str, items: &[Item]) {
     }
 }
 
-fn block_lists(review: &mut Review<'_>, list: &str, items: &[Item]) {
-    for item in items {
-        if item.name.starts_with("reject_rbl") || item.name.starts_with("reject_rhsbl") {
-            block_list(review, list, &item.word);
-        }
-    }
-}
-
-fn block_list(review: &mut Review<'_>, parameter: &str, zone: &str) {
-    let name = zone
-        .split(['=', '*'])
-        .next()
-        .unwrap_or(zone)
-        .to_ascii_lowercase();
-    let name = name.trim_end_matches('.');
-    let is_of = |end: &str| name == end || name.ends_with(&format!(".{end}"));
-    if let Some((_, since)) = DEAD.iter().find(|(dead, _)| is_of(dead)) {
-        let what = format!("{name} is gone since {since}: each mail waits for it, or is refused");
-        review.find_word(
-            "dnsbl-dead",
-            State::Warn,
-            (parameter, zone),
-            what,
-            "remove it",
-        );
-    }
-    if is_of("spamhaus.org")
-        && let Some(resolver) = public_resolver(review)
-    {
-        let what =
-            format!("{name} gives no answers to the public resolver {resolver} of resolv.conf");
-        let hint = "ask through a resolver of your own, or by the zone's key (dq.spamhaus.net)";
-        review.find_word("dnsbl-resolver", State::Warn, (parameter, zone), what, hint);
-    }
-}
-
-/// Resolvers for everybody, whose questions block lists do not answer.
-const PUBLIC: &[&str] = &[
-    "1.0.0.1",
-    "1.1.1.1",
-    "149.112.112.112",
-    "2001:4860:4860::8844",
-    "2001:4860:4860::8888",
-    "208.67.220.220",
-    "208.67.222.222",
-    "2606:4700:4700::1001",
-    "2606:4700:4700::1111",
-    "2620:fe::9",
-    "2620:fe::fe",
-    "8.8.4.4",
-    "8.8.8.8",
-    "9.9.9.9",
-];
-
-/// One in the resolv.conf of the relay's chroot, where that is on this machine.
-fn public_resolver(review: &Review<'_>) -> Option<&'static str> {
-    let queue = review.path(&review.config.value("queue_directory"));
-    let text = review.files.read(&queue.join("etc/resolv.conf"))?;
-    let mut servers = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"));
-    servers.find_map(|s| PUBLIC.iter().find(|p| **p == s.trim()).copied())
-}
-
 fn names(review: &mut Review<'_>, list: &str, items: &[Item]) {
     for Item { name, .. } in items {
         let is_access = name.starts_with("check_") && name.ends_with("_access");
@@ -444,11 +369,5 @@ fn names(review: &mut Review<'_>, list: &str, items: &[Item]) {
             let what = format!("{name} is no restriction: smtpd answers 451 to every mail");
             review.find_word("restriction-unknown", State::Crit, (list, name), what, hint);
         }
-    }
-}
-
-fn postscreen(review: &mut Review<'_>) {
-    for zone in review.config.list("postscreen_dnsbl_sites") {
-        block_list(review, "postscreen_dnsbl_sites", &zone);
     }
 }

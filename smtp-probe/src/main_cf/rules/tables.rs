@@ -18,6 +18,11 @@ pub(super) fn look(review: &mut Review<'_>) {
         .collect();
     let installed = installed(review);
     for (parameter, words) in all {
+        // Postfix makes these by itself.
+        let is_cache = parameter.contains("_cache_") || parameter == "address_verify_map";
+        if is_cache {
+            continue;
+        }
         let is_maps = ["_maps", "_map", "_checks", "_database", "_table"]
             .iter()
             .any(|end| parameter.ends_with(end));
