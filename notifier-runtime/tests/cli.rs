@@ -416,6 +416,23 @@ hook_url = { env = "TEAM_HOOK" }
 }
 
 #[test]
+fn what_a_program_reads_by_itself_is_left_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.toml");
+    let text = "probe_targets = \"a\"\n[[job]]\nanything = { at = \"all\" }\n";
+    std::fs::write(&file, text).unwrap();
+    let env = Env::default();
+    let cli = cli().own_keys(&["job", "probe-targets"]);
+    assert!(cli.check_file(&file, &env).is_ok());
+    std::fs::write(&file, "[[jbo]]\nx = 1\n").unwrap();
+    let why = cli.check_file(&file, &env).unwrap_err().to_string();
+    assert!(
+        why.ends_with("unknown key \"jbo\"; did you mean \"job\"?"),
+        "{why}"
+    );
+}
+
+#[test]
 fn mistakes_in_a_file_are_told_with_line_and_column() {
     for (text, expected) in [
         (

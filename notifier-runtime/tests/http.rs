@@ -104,6 +104,18 @@ async fn health_and_version_answer_as_the_original() {
 }
 
 #[tokio::test]
+async fn routes_of_ones_own_are_served_too() {
+    use axum::{Router, extract::ConnectInfo, routing::get as on};
+
+    let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
+    let routes = Router::new().route("/peer", on(peer));
+    let server = HttpServer::start("127.0.0.1:0", routes).await.unwrap();
+    let at = server.address();
+    assert_eq!(get(at, "/peer").await, (200, "127.0.0.1".to_owned()));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_profile_is_gzipped_protobuf_and_taken_one_at_a_time() {
     let server = server(&[]).await;
     let at = server.address();

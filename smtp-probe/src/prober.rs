@@ -102,7 +102,8 @@ impl Prober {
             checks.extend(main_cf::run(target).await);
         }
         if target.dns.wanted || target.level == Level::Deep {
-            checks.extend(dns::run(target, target.dns.egress).await);
+            let relay = dns::Relay::seen(seen.banner.as_ref(), &checks);
+            checks.extend(dns::run(target, relay).await);
         }
         let mut report = Report::new(target.name.clone(), started, checks);
         report.timings = seen.timings;

@@ -206,3 +206,45 @@ pub(crate) fn find(sections: &'static [Section], key: &str) -> Option<&'static O
 pub(crate) fn all(sections: &'static [Section]) -> impl Iterator<Item = &'static OptionSpec> {
     sections.iter().flat_map(|s| s.options)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reference as the README has it.
+    fn reference() -> String {
+        let mut out = String::from("| key | value | default | what |\n|---|---|---|---|\n");
+        for spec in all(TARGET) {
+            let value = spec.kind.describe().replace('|', "\\|");
+            let default = spec.default.map(|d| format!("`{d}`")).unwrap_or_default();
+            out.push_str(&format!(
+                "| `{}` | {value} | {default} | {} |\n",
+                spec.key.replace('-', "_"),
+                spec.help
+            ));
+        }
+        out
+    }
+
+    #[test]
+    fn the_readme_has_each_key() {
+        let readme = include_str!("../README.md");
+        let reference = reference();
+        assert!(
+            readme.contains(&reference),
+            "README.md lacks this table:\n{reference}"
+        );
+    }
+
+    #[test]
+    fn the_readme_has_each_flag_of_a_run() {
+        let readme = include_str!("../README.md");
+        for spec in all(RUN) {
+            assert!(
+                readme.contains(&format!("`--{}", spec.key)),
+                "--{}",
+                spec.key
+            );
+        }
+    }
+}

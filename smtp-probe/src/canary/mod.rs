@@ -60,8 +60,6 @@ struct Flight {
     /// When sending began, by the clock.
     begun: Timestamp,
     accepted: sending::Accepted,
-    /// When the relay took it, by the clock.
-    taken: Timestamp,
     has_sender: bool,
 }
 
@@ -111,7 +109,6 @@ async fn one(target: &Target, clock: &dyn Clock, past: &mut Past) -> Check {
         mark,
         begun,
         accepted,
-        taken: clock.now(),
         has_sender,
     };
     let waited = await_it(target, &mut end, &marks, &flight, past).await;
@@ -178,7 +175,15 @@ async fn missing(
 /// The relay did not take it.
 fn refused(mut stop: Stop) -> Check {
     stop.text = format!("not taken ({}): {}", stop.phase, stop.text);
-    stop.check("canary")
+    let hint = match stop.phase {
+        Phase::Mail => "see why the relay refuses the sender, the first of --from",
+        Phase::Rcpt => {
+            "see why the relay refuses the recipient, the first of --rcpt: its mailbox, or whether it relays for us"
+        }
+        Phase::Data | Phase::Eod => "see the relay's log: its cleanup, its filters, its disk",
+        _ => "see the check of this phase",
+    };
+    stop.with_hint(hint).check("canary")
 }
 
 async fn close(end: Option<End>, found: &[Place], clock: &dyn Clock) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use notifier_core::Clock;
+use notifier_core::{Clock, jiff::Timestamp};
 use smtp_wire::{Link, Sent, stuff};
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ pub(crate) struct Accepted {
     pub(crate) took: Duration,
     /// When that answer came.
     pub(crate) at: Instant,
+    /// The same by the clock.
+    pub(crate) taken: Timestamp,
 }
 
 /// Who the message is from and for, checked before anything is sent.
@@ -59,7 +61,7 @@ pub(crate) async fn send(
     let sent = transaction(&mut connection, mark, (&from, &to), clock).await;
     match sent {
         Ok(queue_id) => {
-            let at = Instant::now();
+            let (at, taken) = (Instant::now(), clock.now());
             let local = connection.local;
             connection.quit().await;
             Ok(Accepted {
@@ -67,6 +69,7 @@ pub(crate) async fn send(
                 local,
                 took: at - begun,
                 at,
+                taken,
             })
         }
         Err(stop) => {

@@ -18,10 +18,10 @@ pub(super) fn delivery(
     let Some(at) = at.filter(|_| matches!(place, Place::File(_))) else {
         return after;
     };
-    match Duration::try_from(at.duration_since(flight.taken)) {
+    match Duration::try_from(at.duration_since(flight.accepted.taken)) {
         Ok(time) => time.min(after),
         // Written before its answer was read here; far before, it is another clock's time.
-        Err(_) if flight.taken.duration_since(at).as_secs() < 1 => Duration::ZERO,
+        Err(_) if flight.accepted.taken.duration_since(at).as_secs() < 1 => Duration::ZERO,
         Err(_) => after,
     }
 }

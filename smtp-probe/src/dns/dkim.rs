@@ -1,7 +1,11 @@
 //! Keys that signatures of mails are checked with: DKIM, RFC 6376 and RFC 8463.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use x509_parser::{prelude::FromDer as _, public_key::PublicKey, x509::SubjectPublicKeyInfo};
+use x509_parser::{
+    prelude::FromDer as _,
+    public_key::{PublicKey, RSAPublicKey},
+    x509::SubjectPublicKeyInfo,
+};
 
 use super::{
     ask::{Dns, Fault, printable},
@@ -124,17 +128,21 @@ pub(super) fn parse(text: &str) -> Result<(Key, bool), String> {
     Ok((key, is_test))
 }
 
+/// The bits of an RSA key, as all publish it (SubjectPublicKeyInfo) or as RFC 6376 3.6.1 has it (RSAPublicKey).
 fn rsa_bits(der: &[u8]) -> Option<usize> {
-    let (rest, info) = SubjectPublicKeyInfo::from_der(der).ok()?;
-    if !rest.is_empty() {
-        return None;
+    let bits = |key: &RSAPublicKey<'_>| {
+        let first = key.modulus.iter().position(|b| *b != 0)?;
+        let modulus = &key.modulus[first..];
+        Some(modulus.len() * 8 - modulus[0].leading_zeros() as usize)
+    };
+    if let Ok(([], key)) = RSAPublicKey::from_der(der) {
+        return bits(&key);
     }
+    let ([], info) = SubjectPublicKeyInfo::from_der(der).ok()? else {
+        return None;
+    };
     match info.parsed().ok()? {
-        PublicKey::RSA(key) => {
-            let first = key.modulus.iter().position(|b| *b != 0)?;
-            let modulus = &key.modulus[first..];
-            Some(modulus.len() * 8 - modulus[0].leading_zeros() as usize)
-        }
+        PublicKey::RSA(key) => bits(&key),
         _ => None,
     }
 }
@@ -146,7 +154,7 @@ mod tests {
     use super::{super::ask::Book, *};
 
     /// SubjectPublicKeyInfo of RSA with a modulus of so many octets; it need not be a product of two.
-    fn rsa(octets: usize) -> String {
+    fn rsa(octets: usize, is_bare: bool) -> String {
         fn wrap(tag: u8, inner: &[u8]) -> Vec<u8> {
             let mut out = vec![tag];
             match inner.len() {
@@ -158,6 +166,9 @@ mod tests {
         }
         let modulus = [vec![0], vec![0xc1; octets]].concat();
         let key = wrap(0x30, &[wrap(2, &modulus), wrap(2, &[1, 0, 1])].concat());
+        if is_bare {
+            return STANDARD.encode(key);
+        }
         let oid = [
             0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0,
         ];
@@ -174,9 +185,12 @@ mod tests {
     #[tokio::test]
     async fn keys_by_their_strength() {
         for (octets, expected) in [(64, State::Crit), (128, State::Warn), (256, State::Ok)] {
-            let (state, text) = state(&format!("v=DKIM1; k=rsa; p={}", rsa(octets))).await;
-            assert_eq!(state, expected, "{text}");
-            assert!(text.contains(&format!("{} bits", octets * 8)), "{text}");
+            for is_bare in [false, true] {
+                let key = rsa(octets, is_bare);
+                let (state, text) = state(&format!("v=DKIM1; k=rsa; p={key}")).await;
+                assert_eq!(state, expected, "{text}");
+                assert!(text.contains(&format!("{} bits", octets * 8)), "{text}");
+            }
         }
         let ed = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
         assert_eq!(state(ed).await.0, State::Ok);

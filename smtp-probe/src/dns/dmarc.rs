@@ -1,5 +1,7 @@
 //! What receivers shall do with mail that fails SPF and DKIM: DMARC, RFC 7489.
 
+use futures_util::future::join_all;
+
 use super::{
     ask::{Dns, Fault, printable},
     tags::{tag, tags},
@@ -8,22 +10,28 @@ use crate::report::{Check, Class, Phase, State};
 
 const ID: &str = "dmarc";
 
-/// Looks at the policy of a domain, or at that of the domain above it.
+/// Domains above one that are asked.
+const MOST: usize = 8;
+
+/// Looks at the policy of a domain, or at that of the nearest domain above it that has one.
 pub(super) async fn check(dns: &impl Dns, domain: &str) -> Check {
-    let own = match policies(dns, domain).await {
-        Ok(own) => own,
-        Err(why) => return Fault::check(why, ID).subject(domain),
-    };
-    let above = organizational(domain);
-    let (at, found, is_above) = match above {
-        Some(above) if own.is_empty() => match policies(dns, above).await {
-            Ok(found) => (above, found, true),
+    let asked: Vec<&str> = std::iter::once(domain).chain(above(domain)).collect();
+    let answers = join_all(asked.iter().map(|name| policies(dns, name))).await;
+    let mut nearest = (domain, Vec::new());
+    for (name, answer) in asked.into_iter().zip(answers) {
+        match answer {
+            Ok(found) if found.is_empty() => {}
+            Ok(found) => {
+                nearest = (name, found);
+                break;
+            }
             Err(why) => return Fault::check(why, ID).subject(domain),
-        },
-        _ => (domain, own, false),
-    };
+        }
+    }
+    let (at, found) = nearest;
+    let is_above = at != domain;
     let whose = match is_above {
-        true => format!("{domain}: by {at}, taken for the domain above it for its last two labels"),
+        true => format!("{domain}: by {at}, the domain above it"),
         false => domain.to_owned(),
     };
     let warn = |what: String, hint: &str| {
@@ -109,11 +117,14 @@ async fn policies(dns: &impl Dns, domain: &str) -> Result<Vec<String>, String> {
     Ok(texts.into_iter().filter(is_one).collect())
 }
 
-/// The last two labels, if there are more. A list of public suffixes would know better.
-fn organizational(domain: &str) -> Option<&str> {
-    let mut dots = domain.rmatch_indices('.');
-    let (at, _) = dots.nth(1)?;
-    Some(&domain[at + 1..])
+/// The domains above one, the nearest first, without the one of a single label. Receivers ask the one that a list
+/// of public suffixes has (RFC 7489 3.2), which in the DNS is the nearest that has a policy.
+fn above(domain: &str) -> Vec<&str> {
+    let dots = domain.match_indices('.');
+    let above = dots.map(|(at, _)| &domain[at + 1..]);
+    let mut above: Vec<&str> = above.filter(|name| name.contains('.')).collect();
+    // Of a very long name the nearest to the root.
+    above.split_off(above.len().saturating_sub(MOST))
 }
 
 #[cfg(test)]
@@ -143,7 +154,10 @@ mod tests {
         let above = Book::default().txt("_dmarc.corp.example", "v=DMARC1; p=reject; sp=none");
         let (state_above, text) = state(&above).await;
         assert_eq!(state_above, State::Warn);
-        assert!(text.contains("last two labels"), "{text}");
+        assert!(text.contains("by corp.example"), "{text}");
+        let above = Book::default().txt("_dmarc.mail.corp.example", "v=DMARC1; p=reject");
+        let deep = check(&above, "a.b.mail.corp.example").await;
+        assert_eq!(deep.state, State::Ok, "{}", deep.text);
         let failing =
             Book::default().fails("_dmarc.mail.corp.example", super::super::ask::Kind::Txt);
         assert_eq!(state(&failing).await.0, State::Unknown);
@@ -151,8 +165,9 @@ mod tests {
 
     #[test]
     fn the_domain_above() {
-        assert_eq!(organizational("a.b.corp.example"), Some("corp.example"));
-        assert_eq!(organizational("corp.example"), None);
+        assert_eq!(above("a.b.corp.example"), ["b.corp.example", "corp.example"]);
+        assert_eq!(above("corp.example"), Vec::<&str>::new());
+        assert_eq!(above(&"x.".repeat(120)).len(), MOST);
     }
 
     proptest! {

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ask::{Dns, Fault, Kind, addresses, printable, reversed};
-use crate::report::{Check, Class, Phase};
+use crate::{
+    main_cf::without_key,
+    report::{Check, Class, Phase, State},
+};
 
 const ID: &str = "dnsbl";
 
@@ -22,8 +25,36 @@ enum Said {
 /// Asks one zone, and whether it still works.
 pub(super) async fn check(dns: &impl Dns, zone: &str, egress: IpAddr) -> Check {
     let zone = zone.trim_end_matches('.');
-    // RFC 5782 5: the first must be listed, the second must not.
-    let (test, none): (IpAddr, IpAddr) = match egress.to_canonical() {
+    let (tests, said) = futures_util::join!(tests(dns, zone, egress), ask(dns, zone, egress));
+    shown(judge(dns, zone, egress, tests, said).await, zone)
+}
+
+/// Asks only whether a zone that the relay asks still works.
+pub(super) async fn self_test(dns: &impl Dns, zone: &str) -> Check {
+    let zone = zone.trim_end_matches('.');
+    let nobody = Ipv4Addr::LOCALHOST.into();
+    let tests = tests(dns, zone, nobody).await;
+    let is_failed = |said: &Said| matches!(said, Said::Failed(_));
+    let is_open = is_failed(&tests.0) || is_failed(&tests.1);
+    let check = judge(dns, zone, nobody, tests, Said::Not).await;
+    let check = match check.state {
+        State::Ok => Check::ok(ID, Phase::Dns, format!("{zone}, which main.cf asks, works")),
+        _ if is_open => check,
+        _ => check.state(State::Warn),
+    };
+    shown(check, zone)
+}
+
+/// The check as all may see it.
+fn shown(mut check: Check, zone: &str) -> Check {
+    let name = without_key(zone);
+    check.text = check.text.replace(zone, &name);
+    check.subject(name)
+}
+
+/// What it says of the addresses that it must have, and must not have (RFC 5782 5).
+async fn tests(dns: &impl Dns, zone: &str, like: IpAddr) -> (Said, Said) {
+    let (test, none): (IpAddr, IpAddr) = match like.to_canonical() {
         IpAddr::V4(_) => (
             Ipv4Addr::new(127, 0, 0, 2).into(),
             Ipv4Addr::LOCALHOST.into(),
@@ -33,17 +64,22 @@ pub(super) async fn check(dns: &impl Dns, zone: &str, egress: IpAddr) -> Check {
             (mapped(2).into(), mapped(1).into())
         }
     };
-    let (test, none, said) = futures_util::join!(
-        ask(dns, zone, test),
-        ask(dns, zone, none),
-        ask(dns, zone, egress)
-    );
+    futures_util::join!(ask(dns, zone, test), ask(dns, zone, none))
+}
+
+async fn judge(
+    dns: &impl Dns,
+    zone: &str,
+    egress: IpAddr,
+    (test, none): (Said, Said),
+    said: Said,
+) -> Check {
     let unknown = |what: String, hint: &str| {
         Check::unknown(ID, Phase::Dns, Class::Dns, format!("{zone}: {what}")).hint(hint)
     };
     let remove =
         "the list is dead or changed hands: take it out of your settings, here and in the relay";
-    let check = match (said, test, none) {
+    match (said, test, none) {
         (Said::Failed(why), ..) | (_, Said::Failed(why), _) | (_, _, Said::Failed(why)) => {
             Fault::check(why, ID)
         }
@@ -81,8 +117,7 @@ pub(super) async fn check(dns: &impl Dns, zone: &str, egress: IpAddr) -> Check {
             )
         }
         (Said::Not, ..) => Check::ok(ID, Phase::Dns, format!("{zone} does not list {egress}")),
-    };
-    check.subject(zone)
+    }
 }
 
 async fn ask(dns: &impl Dns, zone: &str, ip: IpAddr) -> Said {
@@ -122,7 +157,6 @@ fn nibbles(ip: Ipv6Addr, zone: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::ask::Book, *};
-    use crate::report::State;
 
     fn zone() -> Book {
         Book::default().ip("2.0.0.127.bl.example", "127.0.0.2")
@@ -164,6 +198,30 @@ mod tests {
             let (state, text) = state(book).await;
             assert_eq!(state, State::Unknown, "{text}");
             assert!(text.contains(word), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn lists_that_the_relay_asks_are_tested() {
+        let test = async |book: Book| self_test(&book, "bl.example").await.state;
+        assert_eq!(test(zone()).await, State::Ok);
+        assert_eq!(test(Book::default()).await, State::Warn);
+        let all = zone().ip("1.0.0.127.bl.example", "127.0.0.2");
+        assert_eq!(test(all).await, State::Warn);
+    }
+
+    #[tokio::test]
+    async fn no_key_is_told() {
+        let zone = "hunter2.zen.dq.spamhaus.net";
+        let us = "203.0.113.9".parse().unwrap();
+        let listed = Book::default()
+            .ip(&format!("2.0.0.127.{zone}"), "127.0.0.2")
+            .ip(&format!("9.113.0.203.{zone}"), "127.0.0.4");
+        let failing = Book::default().fails(&format!("2.0.0.127.{zone}"), Kind::A);
+        for (book, expected) in [(listed, State::Crit), (failing, State::Unknown)] {
+            let check = check(&book, zone, us).await;
+            assert_eq!(check.state, expected);
+            assert!(!format!("{check:?}").contains("hunter2"), "{check:?}");
         }
     }
 

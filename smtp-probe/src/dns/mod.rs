@@ -14,9 +14,11 @@ use std::{collections::BTreeSet, future::Future, net::IpAddr, pin::Pin, time::Du
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
+use smtp_wire::Reply;
+
 use self::ask::{Dns as _, Fault, Resolver};
 use crate::{
-    main_cf,
+    main_cf, open_relay,
     report::{Check, Class, Phase},
     target::Target,
 };
@@ -40,10 +42,37 @@ pub(crate) async fn mail_host(target: &Target, domain: &str) -> Option<String> {
     hosts.min().map(|(_, host)| host)
 }
 
-/// Asks all of it at once. `egress` is the address that the relay was seen to send from; else it
-/// is the target's own, if that is a public one.
-pub(crate) async fn run(target: &Target, egress: Option<IpAddr>) -> Vec<Check> {
-    let egress = egress.or_else(|| target.host.parse().ok().filter(|ip| is_public(*ip)));
+/// What other checks saw of the relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Relay {
+    /// The full name that it greeted us with.
+    pub(crate) name: Option<String>,
+    /// The public address from which a canary reached the next server.
+    pub(crate) egress: Option<IpAddr>,
+}
+
+impl Relay {
+    /// What the banner and the canaries' checks tell.
+    pub(crate) fn seen(banner: Option<&Reply>, checks: &[Check]) -> Self {
+        let canaries = checks.iter().filter(|c| c.id == "canary");
+        let mut addresses = canaries.filter_map(|c| {
+            let egress = c.data.as_ref()?.get("egress")?.as_str()?;
+            egress.parse().ok().filter(|ip| is_public(*ip))
+        });
+        Self {
+            name: banner.and_then(open_relay::own_name),
+            egress: addresses.next(),
+        }
+    }
+}
+
+/// Asks all of it at once. The address that mail leaves from is the one that the target names, or
+/// that a canary was seen from, or the target's own if that is a public one. The name that the
+/// relay greets others with is that of its main.cf, or else the one that it greets us with.
+pub(crate) async fn run(target: &Target, relay: Relay) -> Vec<Check> {
+    let own = || target.host.parse().ok().filter(|ip| is_public(*ip));
+    let egress = target.dns.egress.or(relay.egress).or_else(own);
+    let egress = egress.map(|ip| ip.to_canonical());
     let resolver = match Resolver::new(target.dns.server, target.limits.dns) {
         Ok(resolver) => resolver,
         Err(e) => {
@@ -52,12 +81,20 @@ pub(crate) async fn run(target: &Target, egress: Option<IpAddr>) -> Vec<Check> {
             return vec![check.hint("name one by --dns")];
         }
     };
-    let greeting = match &target.main_cf {
-        Some(path) => main_cf::greeting(path).await,
-        None => None,
+    let written = match &target.main_cf {
+        Some(path) => main_cf::written(path).await,
+        None => main_cf::Written::default(),
     };
+    let greeting = written.greeting.or(relay.name);
     let mut checks = vec![egress_ip(target, egress)];
-    let all = ask_all(target, &resolver, egress, greeting.as_deref(), &mut checks);
+    let mut all = ask_all(target, &resolver, egress, greeting.as_deref(), &mut checks);
+    let is_asked = |zone: &String| target.dns.dnsbl.contains(zone) && egress.is_some();
+    let zones = written.block_lists.iter().filter(|zone| !is_asked(zone));
+    for zone in zones {
+        let about = About("dnsbl", main_cf::without_key(zone));
+        let within = target.limits.dns * ROUNDS;
+        all.push(about.within(within, dnsbl::self_test(&resolver, zone)));
+    }
     let mut waiting = all.into_iter();
     // In parts, so that no number of zones and domains floods a resolver.
     loop {
@@ -83,7 +120,7 @@ fn ask_all<'a>(
     match egress.filter(|ip| is_public(*ip)) {
         Some(ip) => {
             for zone in &target.dns.dnsbl {
-                let about = About("dnsbl", zone.clone());
+                let about = About("dnsbl", main_cf::without_key(zone));
                 all.push(about.within(within, dnsbl::check(dns, zone, ip)));
             }
             if target.dns.dnsbl.is_empty() {
@@ -130,7 +167,7 @@ fn ask_all<'a>(
         }
         None => skip(
             "helo_dns",
-            "the name that it greets others with is not known; --main-cf tells it",
+            "the name that it greets others with is not known: its banner has no full one; --main-cf tells it",
         ),
     }
     all

@@ -1,6 +1,6 @@
 //! Where mail for a domain goes, bounces among it: RFC 5321 5.1, RFC 7505.
 
-use futures_util::future::join_all;
+use futures_util::{future::join_all, join};
 
 use super::ask::{Dns, Fault, Kind, Record, printable};
 use crate::report::{Check, Class, Phase};
@@ -92,8 +92,11 @@ async fn host_fault(dns: &impl Dns, host: &str) -> Option<(bool, String)> {
         let what = format!("{host_shown} is an address, and an MX names a host");
         return Some((false, what));
     }
-    if let Ok(records) = dns.ask(host, Kind::A).await
-        && records.iter().any(|r| matches!(r, Record::Alias(_)))
+    let (a, aaaa) = join!(dns.ask(host, Kind::A), dns.ask(host, Kind::Aaaa));
+    let records = [a, aaaa].into_iter().flatten().flatten();
+    if records
+        .into_iter()
+        .any(|r| matches!(r, Record::Alias(_)))
     {
         let what =
             format!("{host_shown} is an alias (CNAME), which an MX must not name (RFC 2181 10.3)");

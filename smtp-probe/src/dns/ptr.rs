@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use futures_util::future::join_all;
+
 use super::ask::{Dns, Fault, Kind, Record, printable, reversed};
 use crate::report::{Check, Class, Phase};
 
@@ -28,15 +30,20 @@ pub(super) async fn check(dns: &impl Dns, egress: IpAddr, helo: Option<&str>) ->
             _ => None,
         })
         .collect();
-    names.truncate(MOST);
     if names.is_empty() {
         let text = format!("{egress} has no name (PTR), and large receivers refuse its mail");
         return Check::crit(ID, Phase::Dns, Class::Dns, text).hint(hint);
     }
+    let helo = helo.map(|name| name.trim_end_matches('.'));
+    let is_helo = |name: &str| helo.is_none_or(|helo| helo.eq_ignore_ascii_case(name));
+    // The name that it greets with is the best one.
+    names.sort_by_key(|name| !is_helo(name));
+    names.truncate(MOST);
     let mut confirmed = None;
     let mut open = None;
-    for name in &names {
-        match dns.addresses(name).await {
+    let back = join_all(names.iter().map(|name| dns.addresses(name))).await;
+    for (name, back) in names.iter().zip(back) {
+        match back {
             Ok(found) if found.contains(&egress) => {
                 confirmed = Some(name);
                 break;
@@ -65,7 +72,7 @@ pub(super) async fn check(dns: &impl Dns, egress: IpAddr, helo: Option<&str>) ->
         return warn(text, hint);
     }
     match helo {
-        Some(helo) if !helo.eq_ignore_ascii_case(name) => warn(
+        Some(helo) if !is_helo(name) => warn(
             format!("{egress} is {name}, and the relay greets as {helo}"),
             "make the two the same: the PTR record, or myhostname",
         ),
@@ -173,6 +180,13 @@ mod tests {
         assert_eq!(check(&Book::default(), ip, None).await.state, State::Crit);
         let away = book("mail.corp.example", "203.0.113.10");
         assert_eq!(check(&away, ip, None).await.state, State::Warn);
+        // One of its names is enough.
+        let names = ["a.corp.example", "Mail.corp.example"];
+        let both = names.iter().fold(Book::default(), |b, name| b.ip(name, "203.0.113.9"));
+        let names = names.map(|name| Record::Name(name.to_owned())).to_vec();
+        let both = both.with("9.113.0.203.in-addr.arpa", Kind::Ptr, Ok(names));
+        let found = check(&both, ip, Some("mail.corp.example.")).await;
+        assert_eq!(found.state, State::Ok, "{}", found.text);
         let generic = book("ec2-203-0-113-9.compute.example", "203.0.113.9");
         assert_eq!(check(&generic, ip, None).await.state, State::Warn);
         let failing = Book::default().fails("9.113.0.203.in-addr.arpa", Kind::Ptr);

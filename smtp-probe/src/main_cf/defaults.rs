@@ -1,7 +1,8 @@
 //! What Postfix takes for parameters that are not set: those that the rules look at.
 
-/// As of Postfix 3.4 to 3.10 with a `compatibility_level` of 2 or more: postconf(5).
+/// As of Postfix 3.4 to 3.10: postconf(5).
 const DEFAULTS: &[(&str, &str)] = &[
+    ("compatibility_level", "0"),
     ("data_directory", "/var/lib/postfix"),
     ("default_database_type", "hash"),
     ("default_transport", "smtp"),
@@ -16,14 +17,17 @@ const DEFAULTS: &[(&str, &str)] = &[
         "$myhostname, localhost.$mydomain, localhost",
     ),
     ("myorigin", "$myhostname"),
-    ("mynetworks_style", "host"),
+    (
+        "mynetworks_style",
+        "${{$compatibility_level} <level {2} ? {subnet} : {host}}",
+    ),
     ("queue_directory", "/var/spool/postfix"),
     ("smtp_helo_name", "$myhostname"),
     ("smtpd_banner", "$myhostname ESMTP $mail_name"),
     ("smtpd_recipient_limit", "1000"),
     (
         "smtpd_relay_restrictions",
-        "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination",
+        "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}",
     ),
     ("virtual_alias_domains", "$virtual_alias_maps"),
     ("virtual_alias_maps", "$virtual_maps"),

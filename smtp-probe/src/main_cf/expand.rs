@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 /// Names within names.
 const DEPTH: usize = 24;
-/// Characters of a value.
-const LENGTH: usize = 64 * 1024;
+/// Octets of a value: as many as are read of a file.
+const LENGTH: usize = 1024 * 1024;
 /// Names looked up for one value.
 const LOOKUPS: usize = 4096;
 
@@ -64,9 +64,12 @@ impl Expansion<'_> {
     }
 
     fn push(&mut self, text: &str) {
-        if self.out.len() + text.len() <= LENGTH {
-            self.out.push_str(text);
-        }
+        // Filled up to the end, so that it is known to be full.
+        let room = LENGTH - self.out.len();
+        let end = (0..=room.min(text.len()))
+            .rev()
+            .find(|end| text.is_char_boundary(*end));
+        self.out.push_str(&text[..end.unwrap_or_default()]);
     }
 
     fn name(&mut self, name: &str, depth: usize) {

@@ -1,13 +1,16 @@
 //! What a rule found.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde_json::json;
 
 use super::{
     config::{Config, Place, Setting},
     files::Files,
-    master::Master,
+    master::{Master, Service},
 };
 use crate::report::{Check, Class, Phase, State};
 
@@ -41,7 +44,19 @@ pub(super) struct Finding {
     pub(super) hint: String,
 }
 
-impl Review<'_> {
+impl<'a> Review<'a> {
+    /// One of a main.cf alone.
+    pub(super) fn new(config: &'a Config, files: &'a dyn Files, folder: &'a Path) -> Self {
+        Self {
+            config,
+            master: None,
+            files,
+            folder,
+            min_size: 0,
+            findings: Vec::new(),
+        }
+    }
+
     /// Notes something of a parameter, set or not.
     pub(super) fn find(
         &mut self,
@@ -106,8 +121,25 @@ impl Review<'_> {
         if self.files.modified(path).is_some() {
             return Some(path.to_owned());
         }
+        // Beside an installed main.cf are other files of that name.
+        if path.starts_with(self.folder) {
+            return None;
+        }
         let beside = self.folder.join(path.file_name()?);
         self.files.modified(&beside).map(|_| beside)
+    }
+
+    /// Whether only programs of the same machine reach its servers of SMTP.
+    pub(super) fn is_local(&self) -> bool {
+        let interfaces = self.config.list("inet_interfaces");
+        let here = |s: &&Service| s.kind == "inet" && s.program == "smtpd";
+        match self.master {
+            Some(master) => {
+                let mut servers = master.services.iter().filter(here);
+                servers.all(|s| s.is_local(&interfaces))
+            }
+            None => Service::default().is_local(&interfaces),
+        }
     }
 
     /// A path of a value, which may be relative to main.cf.
@@ -116,16 +148,66 @@ impl Review<'_> {
     }
 }
 
+/// Findings of one rule for one setting that are told.
+const MOST: usize = 20;
+
+/// Leaves out what would be told too often, and says how often at the last that is left.
+pub(super) fn most(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut left: Vec<Finding> = Vec::new();
+    let mut told: BTreeMap<(&'static str, String, Option<Place>), (usize, usize)> = BTreeMap::new();
+    for found in findings {
+        let key = (found.rule, found.subject.clone(), found.place.clone());
+        let (many, last) = told.entry(key).or_default();
+        *many += 1;
+        if *many <= MOST {
+            *last = left.len();
+            left.push(found);
+        }
+    }
+    for (many, last) in told.into_values().filter(|(many, _)| *many > MOST) {
+        let more = format!(" (and {} more of the kind)", many - MOST);
+        left[last].what.push_str(&more);
+    }
+    left
+}
+
 /// A value, without what may be a password in it.
 fn shown(setting: &Setting) -> String {
-    if setting.name.contains("password") || setting.name.contains("passwd") {
+    let holds_secret = |name: &str| {
+        let words = ["password", "passwd", "secret", "token"];
+        words.iter().any(|w| name.contains(w)) || name.ends_with("_pw")
+    };
+    if holds_secret(&setting.name) {
         let types: Vec<&str> = super::lines::words(&setting.value)
             .iter()
             .filter_map(|word| KINDS.iter().find(|k| word.starts_with(**k)).copied())
             .collect();
         return format!("{}…", types.join(" "));
     }
-    short(&setting.value)
+    short(&without_key(&setting.value))
+}
+
+/// A name of a block list, or a text with such names, without the key of a customer in it.
+pub(crate) fn without_key(text: &str) -> String {
+    const KEYED: &str = ".dq.spamhaus.net";
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.to_ascii_lowercase().find(KEYED) {
+        // KEY.LIST.dq.spamhaus.net
+        let (before, after) = rest.split_at(at);
+        let start = before
+            .rfind(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c))
+            .map_or(0, |at| at + 1);
+        let list = before[start..].rsplit('.').next().unwrap_or_default();
+        shown.push_str(&before[..start]);
+        if list.len() < before.len() - start {
+            shown.push_str("….");
+        }
+        shown.push_str(list);
+        shown.push_str(&after[..KEYED.len()]);
+        rest = &after[KEYED.len()..];
+    }
+    shown + rest
 }
 
 /// Types of tables whose names cannot hold a password.
@@ -214,6 +296,17 @@ mod tests {
         let config = Config::parse(text, "main.cf", "/x");
         let setting = config.setting("smtp_sasl_password_maps").unwrap();
         assert_eq!(shown(setting), "inline: hash:…");
+    }
+
+    #[test]
+    fn no_key_is_shown() {
+        let text = "bind_pw = hunter2\nx = a, reject_rbl_client hunter2.zen.dq.spamhaus.net=127.0.0.2, hunter2.dbl.DQ.spamhaus.net*3, zen.dq.spamhaus.net b\n";
+        let config = Config::parse(text, "main.cf", "/x");
+        assert_eq!(shown(config.setting("bind_pw").unwrap()), "…");
+        assert_eq!(
+            shown(config.setting("x").unwrap()),
+            "a, reject_rbl_client ….zen.dq.spamhaus.net=127.0.0.2, ….dbl.DQ.spamhaus.net*3, zen.dq.spamhaus.net b"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// One service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Service {
     /// `smtp`, `127.0.0.1:2525`, `public/pickup`.
     pub(super) name: String,

@@ -14,6 +14,7 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::finding::without_key;
 use self::{
     config::Config,
     files::{Disk, Files},
@@ -44,15 +45,29 @@ pub(crate) async fn run(target: &Target) -> Vec<Check> {
     })
 }
 
-/// The name that it greets other servers with, as its main.cf has it.
-pub(crate) async fn greeting(path: &Path) -> Option<String> {
+/// What a main.cf says that others look up in the DNS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The name that it greets other servers with.
+    pub(crate) greeting: Option<String>,
+    /// The zones of block lists of addresses that it asks.
+    pub(crate) block_lists: Vec<String>,
+}
+
+/// Reads it; there is nothing in it if it cannot be read.
+pub(crate) async fn written(path: &Path) -> Written {
     let path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
-        let (_, config) = read(&path, &Disk)?;
+        let Some((folder, config)) = read(&path, &Disk) else {
+            return Written::default();
+        };
         let name = config.value("smtp_helo_name");
-        name.contains('.').then_some(name)
+        Written {
+            greeting: name.contains('.').then_some(name),
+            block_lists: rules::block_lists(&Review::new(&config, &Disk, &folder)),
+        }
     });
-    reading.await.ok().flatten()
+    reading.await.unwrap_or_default()
 }
 
 /// Whether an address is of the world, and not private or of a machine alone.
@@ -63,9 +78,12 @@ pub(crate) fn is_public(ip: std::net::IpAddr) -> bool {
 
 /// The folder of the file, and what is in it; the file may be named by its folder.
 fn read(path: &Path, files: &dyn Files) -> Option<(PathBuf, Config)> {
-    let path = match files.is_folder(path) {
+    // What a relative path is relative to, values must not be.
+    let whole = std::path::absolute(path);
+    let path = whole.unwrap_or_else(|_| path.to_owned());
+    let path = match files.is_folder(&path) {
         true => path.join("main.cf"),
-        false => path.to_owned(),
+        false => path,
     };
     let text = files.read(&path)?;
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
@@ -118,12 +136,9 @@ fn findings(
     min_size: u64,
 ) -> Vec<Finding> {
     let mut review = Review {
-        config,
         master,
-        files,
-        folder,
         min_size,
-        findings: Vec::new(),
+        ..Review::new(config, files, folder)
     };
     rules::all(&mut review);
     rules::once(&mut review);
@@ -153,7 +168,7 @@ fn findings(
             findings.push(found);
         }
     }
-    findings
+    finding::most(findings)
 }
 
 #[cfg(test)]

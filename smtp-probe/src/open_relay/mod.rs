@@ -22,6 +22,8 @@ use judge::{AfterLogin, Findings};
 use names::Names;
 use vantage::Vantage;
 
+pub(crate) use names::own_name;
+
 const ID: &str = "open_relay";
 
 /// How many times `limits.total` the whole battery may take; a connection may take it once.

@@ -110,7 +110,7 @@ impl Names {
 }
 
 /// The full name that leads a banner, or an answer to EHLO.
-fn own_name(reply: &Reply) -> Option<String> {
+pub(crate) fn own_name(reply: &Reply) -> Option<String> {
     let word = reply.lines().next()?.split_ascii_whitespace().next()?;
     let name = place::host(word)?;
     (name.contains('.') && name.parse::<IpAddr>().is_err()).then_some(name)

@@ -166,6 +166,7 @@ async fn reach(target: &Target, until: Instant, record: &mut Record) -> Result<R
             return Err(record.stop("banner", stop, took));
         }
     };
+    record.greeted(&banner);
     record.push(banner_check(&banner).took(took));
     record.push(delay_check(took, target));
     Ok(Reached {

@@ -16,6 +16,7 @@ mod wanted;
 use std::collections::BTreeMap;
 
 use notifier_core::Clock;
+use smtp_wire::Reply;
 use tokio::time::Instant;
 
 use crate::{
@@ -30,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) checks: Vec<Check>,
     /// Milliseconds by phase.
     pub(crate) timings: BTreeMap<String, f64>,
+    /// What the server greeted with, if it did.
+    pub(crate) banner: Option<Reply>,
     /// Whether the server takes commands, so that more can be asked.
     pub(crate) is_through: bool,
 }

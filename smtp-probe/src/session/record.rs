@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use smtp_wire::Link;
+use smtp_wire::{Link, Reply};
 use tokio::time::Instant;
 
 use super::Seen;
@@ -19,6 +19,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(crate) struct Record {
     checks: Vec<Check>,
     timings: BTreeMap<String, f64>,
+    /// What the server greeted with.
+    banner: Option<Reply>,
     /// It comes last, after what was skipped.
     quit: Option<Check>,
     /// Why nothing more can be asked.
@@ -28,6 +30,11 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn push(&mut self, check: Check) {
         self.checks.push(check);
+    }
+
+    /// Notes what the server greeted with.
+    pub(crate) fn greeted(&mut self, banner: &Reply) {
+        self.banner = Some(banner.clone());
     }
 
     /// Time of a phase, which may come several times.
@@ -113,6 +120,7 @@ impl Record {
         Seen {
             checks: self.checks,
             timings: self.timings,
+            banner: self.banner,
             is_through,
         }
     }

@@ -250,6 +250,7 @@ async fn what_the_relay_refuses_is_told_by_its_phase() {
             ("rcpt", Some(code)),
             "{check:#?}"
         );
+        assert!(check.hint.as_deref().unwrap().contains("--rcpt"));
         assert!(
             check.text.starts_with("not taken (rcpt): "),
             "{}",

@@ -213,7 +213,7 @@ impl Builder {
         self
     }
 
-    /// More lines of `master.cf`; the last service of a name and type counts.
+    /// More lines of `master.cf`.
     pub fn service(mut self, lines: &str) -> Self {
         self.services.push(lines.to_owned());
         self

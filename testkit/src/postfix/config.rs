@@ -170,8 +170,17 @@ pub(super) fn main_cf(settings: &Builder, path: &Path) -> String {
     if let Some(bytes) = settings.most_bytes {
         lines.push(format!("message_size_limit = {bytes}"));
     }
-    lines.extend(settings.settings.iter().cloned());
+    // Each name once: every process says of a second one that it overrides the first, all at the start, and
+    // postlogd waits for ever for itself where that fills its socket.
+    for setting in &settings.settings {
+        lines.retain(|line| name(line) != name(setting));
+        lines.push(setting.clone());
+    }
     in_folder(&(lines.join("\n") + "\n"), path)
+}
+
+fn name(line: &str) -> &str {
+    line.split('=').next().unwrap_or(line).trim()
 }
 
 fn mailboxes(settings: &Builder) -> String {
@@ -248,4 +257,51 @@ pub(super) fn next_login(settings: &Builder) -> Option<String> {
     let next = settings.next_hop.as_ref()?;
     let (port, user, password) = (next.port, &next.user, &next.password);
     Some(format!("[127.0.0.1]:{port} {user}:{password}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postfix::Postfix;
+
+    #[test]
+    fn each_setting_stands_once_and_the_last_one_counts() {
+        let builder = Postfix::builder("x")
+            .setting("queue_run_delay = 5s")
+            .setting("inet_interfaces=all")
+            .setting("queue_run_delay = 7s")
+            .setting("transport_maps = texthash:{etc}/transport");
+        let text = main_cf(&builder, Path::new("/f"));
+        let mut names: Vec<&str> = text.lines().map(name).collect();
+        assert!(text.contains("\nqueue_run_delay = 7s\n") && !text.contains("5s"));
+        assert!(text.contains("\ntransport_maps = texthash:/f/etc/transport\n"));
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{text}");
+    }
+
+    #[test]
+    fn listeners_have_their_own_settings_and_ports() {
+        let builder = Postfix::builder("x")
+            .listener("slow", &["smtpd_client_restrictions = sleep 3, permit"])
+            .postscreen("guarded", &[])
+            .service("extra unix - - n - - discard");
+        let ports = Ports {
+            smtp: 1,
+            submission: None,
+            implicit_tls: None,
+            others: [("slow".to_owned(), 2), ("guarded".to_owned(), 3)].into(),
+        };
+        let text = master_cf(&builder, &ports, Path::new("/f"));
+        for line in [
+            "127.0.0.1:1 inet n - n - - smtpd\n",
+            "127.0.0.1:2 inet n - n - - smtpd\n  -o { smtpd_client_restrictions = sleep 3, permit }\n",
+            "127.0.0.1:3 inet n - n - 1 postscreen\n",
+            "smtpd pass - - n - - smtpd\n",
+            "extra unix - - n - - discard\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+    }
 }

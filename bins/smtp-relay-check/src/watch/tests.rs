@@ -16,15 +16,23 @@ fn job() -> Job {
 fn report(is_up: bool, second: i64) -> Report {
     let check = match is_up {
         true => Check::ok("connect", Phase::Connect, "192.0.2.1:25"),
-        false => Check::crit("connect", Phase::Connect, Class::Refused, "connection\nrefused\u{1b}[31m")
-            .hint("start it"),
+        false => Check::crit(
+            "connect",
+            Phase::Connect,
+            Class::Refused,
+            "connection\nrefused\u{1b}[31m",
+        )
+        .hint("start it"),
     };
     let at = Timestamp::from_second(second).unwrap();
     Report::new("relay.example:25", at, vec![check])
 }
 
 /// A source that sees these reports, and what it makes of them; each batch is stored.
-async fn told(reports: Vec<Report>, cursor: Option<serde_json::Value>) -> (Vec<FailureRecord>, Option<serde_json::Value>) {
+async fn told(
+    reports: Vec<Report>,
+    cursor: Option<serde_json::Value>,
+) -> (Vec<FailureRecord>, Option<serde_json::Value>) {
     let (tell, seen) = mpsc::channel(WAITING);
     for report in reports {
         tell.try_send((0, report)).unwrap();
@@ -48,14 +56,26 @@ fn states(records: &[FailureRecord]) -> Vec<&str> {
 
 #[tokio::test]
 async fn down_and_up_are_told_once_each_with_what_is_known() {
-    let reports = [(true, 0), (false, 60), (false, 120), (true, 180), (true, 240)];
+    let reports = [
+        (true, 0),
+        (false, 60),
+        (false, 120),
+        (true, 180),
+        (true, 240),
+    ];
     let reports = reports.map(|(up, second)| report(up, second)).into();
     let (records, _) = told(reports, None).await;
     assert_eq!(states(&records), ["DOWN", "RECOVERED"]);
     let down = &records[0];
-    assert_eq!((down.id.as_str(), down.name.as_str()), ("relay.example:25", "relay.example:25"));
+    assert_eq!(
+        (down.id.as_str(), down.name.as_str()),
+        ("relay.example:25", "relay.example:25")
+    );
     assert_eq!(down.host, "relay.example:25");
-    assert_eq!(down.message.as_deref(), Some("connect: connection\\nrefused\\u{1b}[31m"));
+    assert_eq!(
+        down.message.as_deref(),
+        Some("connect: connection\\nrefused\\u{1b}[31m")
+    );
     assert_eq!(down.reason.as_deref(), Some("connect/refused"));
     assert_eq!(down.finished, Timestamp::from_second(60).unwrap());
     assert_eq!(down.labels["complainer_slack_channel"], "#mail");
@@ -68,10 +88,17 @@ async fn down_and_up_are_told_once_each_with_what_is_known() {
         ("lasted", "60s"),
         ("address", "relay.example:25"),
     ] {
-        assert_eq!(down.details.get(name).map(String::as_str), Some(value), "{name}");
+        assert_eq!(
+            down.details.get(name).map(String::as_str),
+            Some(value),
+            "{name}"
+        );
     }
     let up = &records[1];
-    assert_eq!(up.message.as_deref(), Some("all is well again after 2m of being down"));
+    assert_eq!(
+        up.message.as_deref(),
+        Some("all is well again after 2m of being down")
+    );
     assert!(up.reason.is_none() && !up.details.contains_key("hint"));
     assert_ne!(up.key, down.key);
 }
@@ -81,13 +108,19 @@ async fn a_hundred_flaps_in_ten_minutes_are_a_handful_of_messages() {
     let flaps = (0..200).map(|i| report(i % 2 == 1, i * 3));
     let calm = (0..30).map(|i| report(true, 600 + i * 60));
     let (records, _) = told(flaps.chain(calm).collect(), None).await;
-    assert_eq!(states(&records), ["DOWN", "RECOVERED", "FLAPPING", "RECOVERED"]);
+    assert_eq!(
+        states(&records),
+        ["DOWN", "RECOVERED", "FLAPPING", "RECOVERED"]
+    );
     let flapping = records[2].message.as_deref().unwrap();
     assert!(
         flapping.starts_with("3 changes within 10m; now down: connect: connection"),
         "{flapping}"
     );
-    assert_eq!(records[3].message.as_deref(), Some("all has been well for 10m3s"));
+    assert_eq!(
+        records[3].message.as_deref(),
+        Some("all has been well for 10m3s")
+    );
 }
 
 #[tokio::test]
@@ -98,7 +131,10 @@ async fn a_restart_neither_repeats_nor_forgets() {
     assert!(second.is_empty());
     let (third, _) = told(vec![report(true, 180)], cursor).await;
     assert_eq!(states(&third), ["RECOVERED"]);
-    assert_eq!(third[0].message.as_deref(), Some("all is well again after 3m of being down"));
+    assert_eq!(
+        third[0].message.as_deref(),
+        Some("all is well again after 3m of being down")
+    );
     // What another version has left does no harm.
     let (anew, _) = told(vec![report(false, 0)], Some(serde_json::json!([1, 2]))).await;
     assert_eq!(states(&anew), ["DOWN"]);
@@ -140,6 +176,12 @@ fn news_of_a_mail_relay_do_not_go_by_mail_alone() {
 fn times_are_told_shortly() {
     let of = |seconds| short(Duration::from_secs(seconds));
     assert_eq!(short(Duration::from_millis(250)), "250ms");
-    assert_eq!((of(59), of(119), of(120)), ("59s".into(), "119s".into(), "2m".into()));
-    assert_eq!((of(605), of(7500), of(190_000)), ("10m5s".into(), "2h5m".into(), "2d4h".into()));
+    assert_eq!(
+        (of(59), of(119), of(120)),
+        ("59s".into(), "119s".into(), "2m".into())
+    );
+    assert_eq!(
+        (of(605), of(7500), of(190_000)),
+        ("10m5s".into(), "2h5m".into(), "2d4h".into())
+    );
 }

@@ -10,13 +10,14 @@ use std::{
 };
 
 use notifier_testkit::{
+    peer,
     program::{Program, command},
     smtp::Certificates,
 };
 
 use crate::{
     chart,
-    support::{CHECK, deploy, file, told, words},
+    support::{CHECK, deploy, file, system, told, words},
 };
 
 /// Files that hold a command line.
@@ -179,6 +180,15 @@ async fn the_container_beside_the_relay_serves() {
         "{metrics}"
     );
     assert!(check.stop().await.status.success());
+    if let Some(mut promtool) = system("promtool") {
+        let body = folder.path().join("metrics");
+        fs::write(&body, metrics.split_once("\r\n\r\n").unwrap().1).unwrap();
+        promtool.args(["check", "metrics"]);
+        let out = promtool.stdin(fs::File::open(body).unwrap()).output();
+        let out = out.unwrap();
+        assert!(out.status.success(), "{}\n{metrics}", told(&out));
+        peer::ran("promtool");
+    }
 }
 
 fn get(address: &str, path: &str) -> String {

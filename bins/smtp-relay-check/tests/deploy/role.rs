@@ -74,7 +74,7 @@ done
 # Where services may not be started, on the real one.
 if [ -e /usr/sbin/policy-rc.d ]; then mount --bind /bin/true /usr/sbin/policy-rc.d; fi
 rm -f /etc/postfix/sasl_passwd* /etc/postfix/virtual*
-export HOME=/root ANSIBLE_NOCOLOR=1 ANSIBLE_LOCALHOST_WARNING=false
+export HOME=/root ANSIBLE_NOCOLOR=1 ANSIBLE_PIPELINING=1
 cd "$playbook"
 for run in first second; do
     ansible-playbook -i "$folder/inventory.yml" playbook.yml || { echo "FAILED $run"; exit 1; }

@@ -12,17 +12,40 @@ async fn relay() -> (FakeSmtp, String) {
     (relay, address)
 }
 
-/// With what makes a fake relay well.
-const WELL: [&str; 4] = ["--tls", "none", "--helo", "probe.example"];
+/// With what makes a fake relay well, on a machine that is busy too.
+const WELL: [&str; 12] = [
+    "--tls",
+    "none",
+    "--helo",
+    "probe.example",
+    "--timeout",
+    "100s",
+    "--connect-timeout",
+    "100s",
+    "--connect-time",
+    "100,200",
+    "--greeting-time",
+    "100,200",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_well_is_0_in_every_form() {
     let (relay, address) = relay().await;
     for format in ["table", "json", "nagios", "prometheus"] {
         for exit in ["plugin", "probe"] {
-            let args = [&[address.as_str(), "--format", format, "--exit", exit], &WELL[..]].concat();
+            let args = [
+                &[address.as_str(), "--format", format, "--exit", exit],
+                &WELL[..],
+            ]
+            .concat();
             let ended = run(&args, &[]).await;
-            assert_eq!(ended.status.code(), Some(0), "{format} {exit}: {}{}", ended.stdout, ended.stderr);
+            assert_eq!(
+                ended.status.code(),
+                Some(0),
+                "{format} {exit}: {}{}",
+                ended.stdout,
+                ended.stderr
+            );
             assert_eq!(ended.stderr, "");
             let starts = match format {
                 "json" => "{\n  \"schema\": 1,".to_owned(),
@@ -31,14 +54,23 @@ async fn a_relay_that_is_well_is_0_in_every_form() {
                 _ if exit == "probe" => "✓ ok       ".to_owned(),
                 _ => format!("{address}\n  "),
             };
-            assert!(ended.stdout.starts_with(&starts), "{format} {exit}: {}", ended.stdout);
+            assert!(
+                ended.stdout.starts_with(&starts),
+                "{format} {exit}: {}",
+                ended.stdout
+            );
             assert!(!ended.stdout.contains('\u{1b}'), "no colour into a pipe");
         }
     }
     assert!(relay.faults().is_empty(), "{:?}", relay.faults());
     assert!(relay.mails().is_empty());
     let sessions = relay.sessions();
-    assert!(sessions.iter().all(|s| s.last().is_some_and(|l| l == "QUIT")), "{sessions:?}");
+    assert!(
+        sessions
+            .iter()
+            .all(|s| s.last().is_some_and(|l| l == "QUIT")),
+        "{sessions:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,11 +93,23 @@ async fn what_is_printed_and_the_exit_code_say_the_same() {
         let report: Value = serde_json::from_str(&json.stdout).unwrap();
         assert_eq!(report["overall"], state, "{}", json.stdout);
         assert_eq!(json.status.code(), Some(plugin));
-        let check = report["checks"].as_array().unwrap().iter().find(|c| c["id"] == "rcpt_own").unwrap();
-        assert_eq!((check["state"].as_str(), check["subject"].as_str()), (Some(state), Some(rcpt)));
+        let check = report["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|c| c["id"] == "rcpt_own")
+            .unwrap();
+        assert_eq!(
+            (check["state"].as_str(), check["subject"].as_str()),
+            (Some(state), Some(rcpt))
+        );
         let nagios = run(&[&base[..], &["--format=nagios"]].concat(), &[]).await;
         assert_eq!(nagios.status.code(), Some(plugin));
-        assert!(nagios.stdout.starts_with(&format!("SMTP {word} - ")), "{}", nagios.stdout);
+        assert!(
+            nagios.stdout.starts_with(&format!("SMTP {word} - ")),
+            "{}",
+            nagios.stdout
+        );
         assert_eq!(nagios.stdout.matches('|').count(), 1, "{}", nagios.stdout);
         let short = run(&[&base[..], &["--exit=probe"]].concat(), &[]).await;
         assert_eq!(short.status.code(), Some(probe), "{}", short.stdout);
@@ -82,15 +126,32 @@ async fn what_is_printed_and_the_exit_code_say_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn words_behind_rcpt_are_recipients_and_targets_may_stand_anywhere() {
     let (relay, address) = relay().await;
-    let args = ["--rcpt", "a@x.example", "b@x.example", &address, "--rcpt=c@x.example,d@x.example", "--from", "<>"];
+    let args = [
+        "--rcpt",
+        "a@x.example",
+        "b@x.example",
+        &address,
+        "--rcpt=c@x.example,d@x.example",
+        "--from",
+        "<>",
+    ];
     let ended = run(&[&args[..], &WELL].concat(), &[]).await;
-    assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(
+        ended.status.code(),
+        Some(0),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
     let lines: Vec<String> = relay.sessions().into_iter().flatten().collect();
     for one in ["a", "b", "c", "d"] {
         let rcpt = format!("RCPT TO:<{one}@x.example>");
         assert!(lines.iter().any(|l| l.starts_with(&rcpt)), "{lines:?}");
     }
-    assert!(lines.iter().any(|l| l.starts_with("MAIL FROM:<>")), "{lines:?}");
+    assert!(
+        lines.iter().any(|l| l.starts_with("MAIL FROM:<>")),
+        "{lines:?}"
+    );
     assert!(lines.iter().any(|l| l == "EHLO probe.example"), "{lines:?}");
     assert!(relay.mails().is_empty());
 }
@@ -102,13 +163,24 @@ async fn several_targets_keep_their_order_and_the_worst_decides() {
         relays.push(relay().await);
     }
     // The first is the last to answer, and one is down.
-    relays[0].0.set(Script::new().on(Verb::Connect, Action::Delay(std::time::Duration::from_millis(300), "220 relay.example ESMTP".to_owned())));
+    relays[0].0.set(Script::new().on(
+        Verb::Connect,
+        Action::Delay(
+            std::time::Duration::from_millis(300),
+            "220 relay.example ESMTP".to_owned(),
+        ),
+    ));
     relays[7].0.refuse().await;
     let addresses: Vec<&str> = relays.iter().map(|(_, a)| a.as_str()).collect();
     let ended = run(&[&addresses[..], &["--format=json"], &WELL].concat(), &[]).await;
     assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
     let reports: Value = serde_json::from_str(&ended.stdout).unwrap();
-    let names: Vec<&str> = reports.as_array().unwrap().iter().map(|r| r["target"].as_str().unwrap()).collect();
+    let names: Vec<&str> = reports
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["target"].as_str().unwrap())
+        .collect();
     assert_eq!(names, addresses);
     assert_eq!(reports[7]["overall"], "crit");
     assert_eq!(reports[1]["overall"], "ok");
@@ -122,7 +194,13 @@ async fn the_environment_names_the_nodes_relay() {
     for port in [port.as_str(), tcp.as_str()] {
         let env = [("SMTP_HOST_IP", "127.0.0.1"), ("SMTP_HOST_PORT", port)];
         let ended = run(&WELL, &env).await;
-        assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+        assert_eq!(
+            ended.status.code(),
+            Some(0),
+            "{}{}",
+            ended.stdout,
+            ended.stderr
+        );
     }
     assert!(relay.connections() >= 2);
 }
@@ -132,37 +210,96 @@ async fn wrong_settings_are_3_or_1_and_one_line_each() {
     for (args, line) in [
         (&[][..], "no target: give HOST:PORT"),
         (&["--nonsense"], "unexpected argument '--nonsense'"),
-        (&["a:25", "--level", "high"], "--level: \"high\" is not one of live, ready, deep"),
-        (&["a:25", "--timeout", "5"], "--timeout: \"5\" is not a duration"),
-        (&["a:25", "--timeout", "0s"], "--timeout: it must be longer than 0"),
-        (&["a:25", "--dns", "here"], "--dns: \"here\" is neither IP:PORT nor system"),
-        (&["a:25", "--source", "lo"], "--source: \"lo\" is no IP address"),
-        (&["a:25", "--user", "u"], "user: set --password-file or SMTP_PASSWORD_FILE too"),
+        (
+            &["a:25", "--level", "high"],
+            "--level: \"high\" is not one of live, ready, deep",
+        ),
+        (
+            &["a:25", "--timeout", "5"],
+            "--timeout: \"5\" is not a duration",
+        ),
+        (
+            &["a:25", "--timeout", "0s"],
+            "--timeout: it must be longer than 0",
+        ),
+        (
+            &["a:25", "--dns", "here"],
+            "--dns: \"here\" is neither IP:PORT nor system",
+        ),
+        (
+            &["a:25", "--source", "lo"],
+            "--source: \"lo\" is no IP address",
+        ),
+        (
+            &["a:25", "--user", "u"],
+            "user: set --password-file or SMTP_PASSWORD_FILE too",
+        ),
         (&["a:25", "--rcpt", "a@b>\r\nDATA"], "--rcpt: "),
-        (&["a:25", "--canary", "imap://u:s3cret@h/INBOX"], "--canary: a password does not belong in an address"),
-        (&["smtp://u:s3cret@h"], "target: a name or a password does not belong in an address"),
-        (&["a:25", "--well-known", "x.org"], "--well-known does nothing without --open-relay"),
-        (&["a:25", "--config", "/no/such/file.toml"], "config: cannot read /no/such/file.toml"),
-        (&["a:25", "--listen", "9925"], "--listen: \"9925\" has no port"),
+        (
+            &["a:25", "--canary", "imap://u:s3cret@h/INBOX"],
+            "--canary: a password does not belong in an address",
+        ),
+        (
+            &["smtp://u:s3cret@h"],
+            "target: a name or a password does not belong in an address",
+        ),
+        (
+            &["a:25", "--well-known", "x.org"],
+            "--well-known does nothing without --open-relay",
+        ),
+        (
+            &["a:25", "--config", "/no/such/file.toml"],
+            "config: cannot read /no/such/file.toml",
+        ),
+        (
+            &["a:25", "--listen", "9925"],
+            "--listen: \"9925\" has no port",
+        ),
         (&["a:25", "--watch"], "reporters is missing"),
-        (&["a:0"], "target: "),
+        (
+            &["a:0"],
+            "target \"a:0\": its port is no number from 1 to 65535",
+        ),
     ] {
         for (exit, code) in [("plugin", 3), ("probe", 1)] {
             let ended = run(&[args, &["--exit", exit]].concat(), &[]).await;
-            assert_eq!(ended.status.code(), Some(code), "{args:?}: {}", ended.stderr);
+            assert_eq!(
+                ended.status.code(),
+                Some(code),
+                "{args:?}: {}",
+                ended.stderr
+            );
             assert!(ended.stderr.contains(line), "{args:?}: {}", ended.stderr);
-            assert!(ended.stderr.lines().all(|l| l.starts_with("smtp-relay-check: ")), "{}", ended.stderr);
+            assert!(
+                ended
+                    .stderr
+                    .lines()
+                    .all(|l| l.starts_with("smtp-relay-check: ")),
+                "{}",
+                ended.stderr
+            );
             assert!(ended.stderr.lines().count() <= 3, "{}", ended.stderr);
             assert!(!ended.stderr.contains("s3cret") && ended.stdout.is_empty());
         }
     }
     // That a name is not known is no fault of the settings.
     let ended = run(&["nobody.invalid:25"], &[]).await;
-    assert!(matches!(ended.status.code(), Some(2 | 3)) && ended.stderr.is_empty(), "{}", ended.stderr);
+    assert!(
+        matches!(ended.status.code(), Some(2 | 3)) && ended.stderr.is_empty(),
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stdout.contains("resolve"), "{}", ended.stdout);
-    for (flag, text) in [("--help", "--open-relay"), ("--version", env!("CARGO_PKG_VERSION"))] {
+    for (flag, text) in [
+        ("--help", "--open-relay"),
+        ("--version", env!("CARGO_PKG_VERSION")),
+    ] {
         let ended = run(&[flag], &[]).await;
-        assert!(ended.status.success() && ended.stdout.contains(text), "{}", ended.stdout);
+        assert!(
+            ended.status.success() && ended.stdout.contains(text),
+            "{}",
+            ended.stdout
+        );
     }
 }
 
@@ -170,11 +307,15 @@ async fn wrong_settings_are_3_or_1_and_one_line_each() {
 async fn a_file_has_targets_with_settings_of_their_own() {
     let (open, at_open) = relay().await;
     let (strict, at_strict) = relay().await;
-    strict.set(Script::new().banner("relay.example ESMTP").on(Verb::Mail, "530 5.7.0 log in first"));
+    strict.set(
+        Script::new()
+            .banner("relay.example ESMTP")
+            .on(Verb::Mail, "530 5.7.0 log in first"),
+    );
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relays.toml");
     let text = format!(
-        "[defaults]\ntls = 'none'\nhelo = 'probe.example'\nrcpt = 'me@x.example'\n\
+        "[defaults]\ntls = 'none'\ntimeout = '100s'\nconnect_timeout = '100s'\nconnect_time = [100, 200]\ngreeting_time = [100, 200]\nhelo = 'probe.example'\nrcpt = 'me@x.example'\n\
          [[target]]\nname = 'open'\naddress = '{at_open}'\n\
          [[target]]\nname = 'strict'\naddress = '{at_strict}'\n\
          [reporters.file]\nname = '/dev/null'\n"
@@ -182,25 +323,47 @@ async fn a_file_has_targets_with_settings_of_their_own() {
     std::fs::write(&file, &text).unwrap();
     let config = format!("--config={}", file.display());
     let ended = run(&[&config, "--format=json"], &[]).await;
-    assert_eq!(ended.status.code(), Some(2), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(
+        ended.status.code(),
+        Some(2),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
     let reports: Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!((&reports[0]["target"], &reports[0]["overall"]), (&"open".into(), &"ok".into()));
-    assert_eq!((&reports[1]["target"], &reports[1]["overall"]), (&"strict".into(), &"crit".into()));
+    assert_eq!(
+        (&reports[0]["target"], &reports[0]["overall"]),
+        (&"open".into(), &"ok".into())
+    );
+    assert_eq!(
+        (&reports[1]["target"], &reports[1]["overall"]),
+        (&"strict".into(), &"crit".into())
+    );
     // One of them by its name; a flag beats the file.
     let ended = run(&[&config, "open", "--helo", "other.example"], &[]).await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
-    assert!(open.sessions().concat().iter().any(|l| l == "EHLO other.example"));
+    assert!(
+        open.sessions()
+            .concat()
+            .iter()
+            .any(|l| l == "EHLO other.example")
+    );
     let ended = run(&[&config, "--check-config"], &[]).await;
     assert_eq!(
         ended.stdout,
-        format!("open: {at_open}, ready, every 60 s\nstrict: {at_strict}, ready, every 60 s\nmodules of /probe: open, strict\n")
+        format!(
+            "open: {at_open}, ready, every 60 s\nstrict: {at_strict}, ready, every 60 s\nmodules of /probe: open, strict\n"
+        )
     );
     std::fs::write(&file, text.replace("rcpt =", "rctp =")).unwrap();
     let ended = run(&[&config], &[]).await;
     assert_eq!(ended.status.code(), Some(3));
     assert_eq!(
         ended.stderr,
-        format!("smtp-relay-check: {}:4:1: unknown key \"rctp\" in [defaults]; did you mean \"rcpt\"?\n", file.display())
+        format!(
+            "smtp-relay-check: {}:8:1: unknown key \"rctp\" in [defaults]; did you mean \"rcpt\"?\n",
+            file.display()
+        )
     );
 }
 
@@ -218,7 +381,11 @@ async fn a_run_leaves_its_file_for_the_next() {
     std::fs::write(&state, "{ not json").unwrap();
     let ended = run(&args, &[]).await;
     assert_eq!(ended.status.code(), Some(0));
-    assert!(ended.stderr.contains("state: ") && ended.stderr.contains("is not used"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("state: ") && ended.stderr.contains("is not used"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(run(&args, &[]).await.stderr, "");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

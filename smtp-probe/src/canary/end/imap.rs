@@ -137,7 +137,8 @@ impl Mailbox {
                 Some(path) => roots::from_file("canary", &path),
                 None => roots::system("canary"),
             };
-            found.map_err(|e| stop(e.to_string()))
+            let hint = "name a file of the authority that the mailbox' certificate comes from";
+            found.map_err(|e| stop(e.to_string()).with_hint(hint))
         })
         .await?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());

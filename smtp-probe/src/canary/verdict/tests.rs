@@ -19,8 +19,8 @@ fn flight() -> Flight {
             local: "10.1.2.3:40000".parse().unwrap(),
             took: Duration::from_millis(5),
             at: tokio::time::Instant::now(),
+            taken: at(5),
         },
-        taken: at(5),
         has_sender: false,
     }
 }

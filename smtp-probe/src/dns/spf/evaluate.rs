@@ -169,6 +169,13 @@ impl<'a, D: Dns> Evaluation<'a, D> {
                 self.count()?;
                 let name = self.own(spec.as_deref(), domain)?;
                 let hosts = self.ask(&name, Kind::Mx).await?;
+                let hosts: Vec<String> = hosts
+                    .into_iter()
+                    .filter_map(|record| match record {
+                        Answer::Mx(_, host) => Some(host),
+                        _ => None,
+                    })
+                    .collect();
                 if hosts.len() > LOOKUPS {
                     return Err(Verdict::PermError(format!(
                         "{name} has more than {LOOKUPS} MX"
@@ -176,10 +183,13 @@ impl<'a, D: Dns> Evaluation<'a, D> {
                 }
                 let mut is_match = false;
                 for host in hosts {
-                    if let Answer::Mx(_, host) = host {
-                        let found = self.ask(&host, self.family()).await?;
-                        is_match |= self.is_among(&addresses(&found), *bits);
-                    }
+                    // A host without an address of this family is no void lookup of the record's own.
+                    let found = match self.dns.ask(&host, self.family()).await {
+                        Ok(found) => found,
+                        Err(Fault::Nothing) => Vec::new(),
+                        Err(Fault::Failed(why)) => return Err(Verdict::TempError(why)),
+                    };
+                    is_match |= self.is_among(&addresses(&found), *bits);
                 }
                 is_match
             }
@@ -347,6 +357,10 @@ mod tests {
         assert_eq!(verdict(&void, "203.0.113.9").await, Verdict::Fail);
         let void = book("v=spf1 a:n1.example a:n2.example a:n3.example -all");
         assert!(is_error(&verdict(&void, "203.0.113.9").await));
+        // Hosts without an address of IPv6 are common.
+        let void = book("v=spf1 mx -all")
+            .mx("corp.example", &["a.example", "b.example", "c.example"]);
+        assert_eq!(verdict(&void, "2001:db8::9").await, Verdict::Fail);
     }
 
     #[tokio::test]

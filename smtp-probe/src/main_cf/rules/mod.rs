@@ -28,6 +28,8 @@ pub(super) fn all(review: &mut Review<'_>) {
     names::look(review);
 }
 
+pub(super) use restrictions::block_lists;
+
 /// Those for the files as such.
 pub(super) fn once(review: &mut Review<'_>) {
     names::look_at_lines(review);
