@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     report::{Check, Class, Phase, State},
-    session::{Record, approach, log_in},
+    session::{Record, Standing, approach, log_in},
     target::Target,
 };
 
@@ -141,6 +141,7 @@ pub(crate) struct Connection {
     pub(crate) is_private: bool,
     /// Whether TLS proved who the server is: chain, name and dates.
     pub(crate) is_verified: bool,
+    pub(crate) is_logged_in: bool,
     /// The longest wait for a reply.
     pub(crate) within: Duration,
 }
@@ -173,6 +174,15 @@ impl Connection {
     pub(crate) async fn ask(&mut self, phase: Phase, command: &str) -> Result<Reply, Stop> {
         let reply = self.link.ask(command, self.within).await;
         reply.map_err(|fault| Stop::broken(phase, &fault))
+    }
+
+    /// Who we are to the server.
+    pub(crate) fn standing(&self) -> Standing {
+        match (self.is_logged_in, self.offers.mechanisms.is_empty()) {
+            (true, _) => Standing::LoggedIn,
+            (false, true) => Standing::Anybody,
+            (false, false) => Standing::LoggedOut,
+        }
     }
 
     /// Says goodbye.

@@ -368,7 +368,8 @@ impl Target {
     /// target.main_cf = Some("/nonexistent/main.cf".into());
     /// let report = Prober::new(target).run().await;
     /// assert_eq!(report.overall, State::Unknown);
-    /// assert!(report.checks.iter().all(|c| c.id == "main_cf"));
+    /// assert_eq!(report.decisive().unwrap().id, "main_cf");
+    /// assert!(report.check("connect").is_none());
     /// # }
     /// ```
     #[must_use]

@@ -9,7 +9,7 @@ mod cram;
 mod scram;
 
 use self::scram::Scram;
-use crate::{Fault, Link, Reply};
+use crate::{Fault, Hidden, Link, Reply};
 
 /// The longest command, its line end included (RFC 5321 §4.5.3.1.4).
 const LONGEST_COMMAND: usize = 512;
@@ -60,7 +60,7 @@ pub fn is_token(password: &str) -> bool {
 }
 
 /// Logs in by one mechanism; the relay's last answer, 235 where it is content. Each answer may
-/// take so long.
+/// take so long. The password is masked in whatever the relay says from then on.
 ///
 /// # Errors
 /// What is wrong with the connection.
@@ -71,6 +71,7 @@ pub async fn log_in(
     password: &Secret,
     within: Duration,
 ) -> Result<Reply, Fault> {
+    link.hide(Hidden::new([password]));
     let shown = format!("AUTH {mechanism} ***");
     let encode = |text: &str| BASE64_STANDARD.encode(text);
     let password = password.expose();

@@ -6,6 +6,7 @@ mod dots;
 mod fault;
 mod file;
 mod hello;
+mod hidden;
 mod link;
 mod offers;
 mod password;
@@ -20,6 +21,7 @@ pub use crate::{
     fault::Fault,
     file::bounded,
     hello::hello,
+    hidden::Hidden,
     link::{Link, Sent, Stream},
     offers::Offers,
     password::Password,

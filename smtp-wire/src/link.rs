@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{Dialogue, Fault, LONGEST_LINE, Parts, Reply};
+use crate::{Dialogue, Fault, Hidden, LONGEST_LINE, Parts, Reply};
 
 /// Plain TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -40,6 +40,7 @@ pub struct Link {
     dialogue: Dialogue,
     /// When the attempt must be over, whatever a single wait may take.
     until: Instant,
+    hidden: Hidden,
 }
 
 impl Link {
@@ -50,7 +51,13 @@ impl Link {
             buffer: Vec::new(),
             dialogue: Dialogue::default(),
             until,
+            hidden: Hidden::default(),
         }
+    }
+
+    /// Masks this in all that the relay says from now on.
+    pub fn hide(&mut self, hidden: Hidden) {
+        self.hidden = hidden;
     }
 
     /// Takes the stream out, for a handshake of TLS. Bytes that came before are an attack or a
@@ -78,6 +85,11 @@ impl Link {
         self.until = until;
     }
 
+    /// When it must be over.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
     /// What was said last.
     pub fn dialogue(&self) -> &Dialogue {
         &self.dialogue
@@ -99,7 +111,7 @@ impl Link {
         let end = self.end(within);
         match timeout_at(end, self.read_reply()).await {
             Ok(reply) => {
-                let reply = reply?;
+                let reply = reply?.covered(&self.hidden);
                 self.dialogue.they(&reply);
                 Ok(reply)
             }

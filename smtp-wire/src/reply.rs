@@ -2,9 +2,7 @@
 
 use std::str::FromStr;
 
-use lettre::transport::smtp::response::{Category, Code, Detail, Response, Severity};
-
-use crate::Fault;
+use crate::{Fault, Hidden};
 
 /// The most lines of a reply.
 pub const MOST_LINES: usize = 100;
@@ -15,27 +13,30 @@ pub const MOST_OCTETS: usize = 64 * 1024;
 
 /// Whole, with one code in all of its lines (RFC 5321 §4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply(Response);
+pub struct Reply {
+    code: u16,
+    lines: Vec<String>,
+}
 
 impl Reply {
     /// Its code: 250.
     pub fn code(&self) -> u16 {
-        self.0.code().into()
+        self.code
     }
 
     /// 2yz.
     pub fn is_done(&self) -> bool {
-        self.0.code().severity == Severity::PositiveCompletion
+        self.code / 100 == 2
     }
 
     /// 4yz.
     pub fn is_transient(&self) -> bool {
-        self.0.code().severity == Severity::TransientNegativeCompletion
+        self.code / 100 == 4
     }
 
     /// 5yz.
     pub fn is_permanent(&self) -> bool {
-        self.0.code().severity == Severity::PermanentNegativeCompletion
+        self.code / 100 == 5
     }
 
     /// 421: the relay closes the connection, whatever was asked (RFC 5321 §3.8).
@@ -45,18 +46,27 @@ impl Reply {
 
     /// The texts of its lines, codes left out.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.0.message()
+        self.lines.iter().map(String::as_str)
+    }
+
+    /// The same, with what is hidden masked.
+    pub(crate) fn covered(mut self, hidden: &Hidden) -> Self {
+        if !hidden.is_empty() {
+            for line in &mut self.lines {
+                *line = hidden.cover(line).into_owned();
+            }
+        }
+        self
     }
 
     /// The enhanced status code that leads the text (RFC 2034), as `5.1.1`, if its class is that of the reply.
     pub fn enhanced(&self) -> Option<&str> {
-        let word = self.0.first_word()?;
+        let word = self.lines.first()?.split_whitespace().next()?;
         let mut parts = word.split('.');
         let class = parts.next()?;
         let is_number =
             |p: &str| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
-        let is_ours =
-            class.len() == 1 && class.starts_with(char::from(b'0' + self.0.code().severity as u8));
+        let is_ours = class == (self.code / 100).to_string();
         let rest: Vec<&str> = parts.collect();
         (is_ours && rest.len() == 2 && rest.into_iter().all(is_number)).then_some(word)
     }
@@ -145,7 +155,7 @@ impl FromStr for Reply {
 /// The lines of a reply that is not whole yet.
 #[derive(Debug, Default)]
 pub struct Parts {
-    code: Option<Code>,
+    code: Option<u16>,
     lines: Vec<String>,
     octets: usize,
 }
@@ -175,41 +185,20 @@ impl Parts {
         let text = String::from_utf8_lossy(line.get(4..).unwrap_or_default());
         self.lines.push(text.into_owned());
         let lines = &mut self.lines;
-        Ok(is_last.then(|| Reply(Response::new(code, std::mem::take(lines)))))
+        Ok(is_last.then(|| Reply {
+            code,
+            lines: std::mem::take(lines),
+        }))
     }
 }
 
-fn code(digits: &[u8]) -> Option<Code> {
-    let severity = match digits[0] {
-        b'2' => Severity::PositiveCompletion,
-        b'3' => Severity::PositiveIntermediate,
-        b'4' => Severity::TransientNegativeCompletion,
-        b'5' => Severity::PermanentNegativeCompletion,
-        _ => return None,
-    };
-    let category = match digits[1] {
-        b'0' => Category::Syntax,
-        b'1' => Category::Information,
-        b'2' => Category::Connections,
-        b'3' => Category::Unspecified3,
-        b'4' => Category::Unspecified4,
-        b'5' => Category::MailSystem,
-        _ => return None,
-    };
-    let detail = match digits[2] {
-        b'0' => Detail::Zero,
-        b'1' => Detail::One,
-        b'2' => Detail::Two,
-        b'3' => Detail::Three,
-        b'4' => Detail::Four,
-        b'5' => Detail::Five,
-        b'6' => Detail::Six,
-        b'7' => Detail::Seven,
-        b'8' => Detail::Eight,
-        b'9' => Detail::Nine,
-        _ => return None,
-    };
-    Some(Code::new(severity, category, detail))
+/// Any of 2yz to 5yz: some relays say 571, and the first digit counts (RFC 5321 §4.2).
+fn code(digits: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(digits).ok()?;
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    text.parse()
+        .ok()
+        .filter(|code| is_number && (200..600).contains(code))
 }
 
 #[cfg(test)]
@@ -245,6 +234,9 @@ mod tests {
         assert_eq!(read(&["250-", "250 x"]).unwrap().unwrap().text(), "x");
         assert_eq!(read(&["250-a"]), Ok(None));
         assert!(reply("421 bye").is_closing());
+        let r = reply("571 5.7.1 blocked");
+        assert_eq!((r.code(), r.enhanced()), (571, Some("5.7.1")));
+        assert!(r.is_permanent());
     }
 
     #[test]
@@ -256,7 +248,7 @@ mod tests {
             (vec!["2500 x"], "a reply without a code"),
             (vec!["199 x"], "a reply without a code"),
             (vec!["690 x"], "a reply without a code"),
-            (vec!["260 x"], "a reply without a code"),
+            (vec!["+25 x"], "a reply without a code"),
             (vec!["25x x"], "a reply without a code"),
             (vec!["250-a", "550 b"], "a reply with two codes"),
             (vec!["250-x"; MOST_LINES + 1], "a reply without end"),

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use notifier_core::Secret;
 use notifiers::OptionSpec;
 use smtp_probe::{Bounds, Canary, Imap, Login, Password, Tls, place};
 
@@ -15,6 +16,8 @@ pub(crate) enum Destination {
     Mailbox {
         tls: Tls,
         user: String,
+        /// The one in the address, if it has one.
+        password: Option<Secret>,
         host: String,
         port: u16,
         mailbox: String,
@@ -25,7 +28,7 @@ impl Destination {
     /// With what logs in to a mailbox.
     pub(crate) fn canary(
         self,
-        password: Option<PathBuf>,
+        file: Option<PathBuf>,
         ca: Option<PathBuf>,
     ) -> Result<Canary, String> {
         match self {
@@ -33,15 +36,15 @@ impl Destination {
             Self::Mailbox {
                 tls,
                 user,
+                password: own,
                 host,
                 port,
                 mailbox,
             } => {
-                let file = password.ok_or("canary: a mailbox needs --canary-password-file")?;
-                let login = Login {
-                    user,
-                    password: Password::File(file),
-                };
+                // The file wins: it can be changed while this runs.
+                let password = file.map(Password::File).or(own.map(Password::Value));
+                let password = password.ok_or("canary: a mailbox needs --canary-password-file")?;
+                let login = Login { user, password };
                 Ok(Canary::Imap(Imap {
                     tls,
                     host,
@@ -192,16 +195,21 @@ pub(crate) fn destination(text: &str) -> Result<Destination, String> {
     }
 }
 
-/// `user@host[:port][/mailbox]`; the user may have an `@` of its own.
+/// `user[:password]@host[:port][/mailbox]`, with `%40` and the like. The user and the password may
+/// have an `@` of their own, and the password a slash. No error shows any of it.
 fn mailbox(text: &str, tls: Tls) -> Result<Destination, String> {
     const FORM: &str = "a mailbox is imap://USER@HOST[:PORT][/INBOX]";
-    let (whole, mailbox) = text.split_once('/').unwrap_or((text, ""));
-    let (user, server) = whole.rsplit_once('@').ok_or(FORM)?;
-    if user.contains(':') {
-        return Err(
-            "a password does not belong in an address; set --canary-password-file".to_owned(),
-        );
-    }
+    let (login, place) = text.rsplit_once('@').ok_or(FORM)?;
+    let (server, mailbox) = place.split_once('/').unwrap_or((place, ""));
+    let (user, password) = match login.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (login, None),
+    };
+    let (user, mailbox) = (decoded(user).ok_or(FORM)?, decoded(mailbox).ok_or(FORM)?);
+    let password = match password {
+        None | Some("") => None,
+        Some(password) => Some(Secret::from(decoded(password).ok_or(FORM)?)),
+    };
     let (host, port) = place::split(server);
     let host = place::host(host).ok_or(FORM)?;
     let port = match port {
@@ -214,14 +222,38 @@ fn mailbox(text: &str, tls: Tls) -> Result<Destination, String> {
     }
     Ok(Destination::Mailbox {
         tls,
-        user: user.replace("%40", "@"),
+        user,
+        password,
         host,
         port,
-        mailbox: match mailbox {
-            "" => "INBOX".to_owned(),
-            name => name.to_owned(),
+        mailbox: match mailbox.is_empty() {
+            true => "INBOX".to_owned(),
+            false => mailbox,
         },
     })
+}
+
+/// With the octets that `%40` stands for (RFC 3986 §2.1); a percent sign before anything else is
+/// itself. `None`: what comes of it is no text.
+fn decoded(text: &str) -> Option<String> {
+    let mut octets = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|h| std::str::from_utf8(h).ok());
+        let hex = hex.filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
+        let octet = hex.and_then(|h| u8::from_str_radix(h, 16).ok());
+        match (first, octet) {
+            (b'%', Some(octet)) => {
+                octets.push(octet);
+                rest = &after[2..];
+            }
+            _ => {
+                octets.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(octets).ok()
 }
 
 #[cfg(test)]
@@ -256,6 +288,7 @@ mod tests {
             host,
             port,
             mailbox,
+            ..
         } = of("imaps://a@b.example@mail.example/Canaries")
         else {
             panic!("a mailbox")
@@ -278,10 +311,54 @@ mod tests {
     }
 
     #[test]
-    fn no_password_is_taken_or_told() {
+    fn names_and_passwords_may_have_any_character() {
+        for (text, user, password, mailbox) in [
+            ("imap://a%40b.example@h/INBOX", "a@b.example", None, "INBOX"),
+            ("imap://a@b.example@h", "a@b.example", None, "INBOX"),
+            ("imaps://a:s3/cr@t:x@h/C%20d", "a", Some("s3/cr@t:x"), "C d"),
+            (
+                "imap://a%40b:s3%2fcret%@h",
+                "a@b",
+                Some("s3/cret%"),
+                "INBOX",
+            ),
+            ("imap://a:@h", "a", None, "INBOX"),
+        ] {
+            let found = destination(text).unwrap();
+            assert!(!format!("{found:?}").contains("s3"), "{found:?}");
+            let Canary::Imap(imap) = found
+                .canary(None, None)
+                .or_else(|_| destination(text)?.canary(Some("/p".into()), None))
+                .unwrap()
+            else {
+                panic!("a mailbox")
+            };
+            let want = match password {
+                Some(password) => Password::Value(Secret::from(password)),
+                None => Password::File("/p".into()),
+            };
+            assert_eq!(imap.login.password, want, "{text}");
+            assert_eq!(
+                (imap.login.user.as_str(), imap.mailbox.as_str()),
+                (user, mailbox)
+            );
+            assert!(!format!("{imap:?}").contains("s3"), "{imap:?}");
+        }
+        let file = destination("imap://a:s3cret@h").unwrap();
+        let Canary::Imap(imap) = file.canary(Some("/p".into()), None).unwrap() else {
+            panic!("a mailbox")
+        };
+        assert_eq!(imap.login.password, Password::File("/p".into()));
+    }
+
+    #[test]
+    fn no_password_is_told() {
         for text in [
-            "imap://a:s3cret@h/INBOX",
-            "imaps://a:s3cret@h",
+            "imap://a:s3cret@",
+            "imap://:s3cret@h",
+            "imaps://a:s3cret@h:99999",
+            "imaps://a:s3cret%ff@h",
+            "imaps://a:s3cret",
             "x:s3cret@h",
             "pop3://a:s3cret@h/",
         ] {

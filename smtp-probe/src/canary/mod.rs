@@ -17,6 +17,7 @@ use notifier_core::{
     Clock,
     jiff::{SignedDuration, Timestamp},
 };
+use smtp_wire::Reply;
 use tokio::time::{Instant, timeout};
 
 use self::{
@@ -175,7 +176,11 @@ async fn missing(
 /// The relay did not take it.
 fn refused(mut stop: Stop) -> Check {
     stop.text = format!("not taken ({}): {}", stop.phase, stop.text);
+    let is_full = |r: &Reply| r.enhanced() == Some("4.3.1") || r.code() == 452;
     let hint = match stop.phase {
+        _ if stop.reply.as_ref().is_some_and(is_full) => {
+            "make room for the relay's queue: see its disk, queue_minfree and the age of what waits there"
+        }
         Phase::Mail => "see why the relay refuses the sender, the first of --from",
         Phase::Rcpt => {
             "see why the relay refuses the recipient, the first of --rcpt: its mailbox, or whether it relays for us"

@@ -150,6 +150,15 @@ fn cause(why: &str) -> (Class, String) {
             "mend TLS between the relay and {next}: see smtp_tls_security_level and what it offers"
         );
         (Class::Tls, hint)
+    } else if has(&[
+        "no space left",
+        "insufficient system storage",
+        "insufficient disk",
+        "disk full",
+        "quota",
+    ]) {
+        let hint = format!("make room on the disk or in the mailbox of {next}");
+        (Class::Reply4, hint)
     } else if has(&["connection refused"]) {
         let hint = format!("start {next}, or correct relayhost");
         (Class::Refused, hint)
@@ -240,6 +249,16 @@ mod tests {
                 "host up.example[192.0.2.1] said: 450 4.2.0 Greylisted (in reply to RCPT TO command)",
                 Class::Reply4,
                 "up.example[192.0.2.1]",
+            ),
+            (
+                "host up.example[192.0.2.1] said: 452 4.3.1 Insufficient system storage",
+                Class::Reply4,
+                "make room",
+            ),
+            (
+                "mail system configuration error: cannot update mailbox: No space left on device",
+                Class::Reply4,
+                "make room",
             ),
             (
                 "host up.example[192.0.2.1] said: 554 no",

@@ -165,7 +165,10 @@ mod tests {
 
     #[test]
     fn the_domain_above() {
-        assert_eq!(above("a.b.corp.example"), ["b.corp.example", "corp.example"]);
+        assert_eq!(
+            above("a.b.corp.example"),
+            ["b.corp.example", "corp.example"]
+        );
         assert_eq!(above("corp.example"), Vec::<&str>::new());
         assert_eq!(above(&"x.".repeat(120)).len(), MOST);
     }

@@ -258,6 +258,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_of_a_relay() {
+        let canary = |egress: &str| {
+            let data = serde_json::json!({ "egress": egress });
+            Check::ok("canary", Phase::Delivery, "it came").data(data)
+        };
+        let other = Check::ok("quit", Phase::Quit, "221");
+        let seen = |banner: &str, egress: &str| {
+            let banner: Reply = banner.parse().unwrap();
+            Relay::seen(Some(&banner), &[other.clone(), canary(egress)])
+        };
+        let relay = seen("220 mail.corp.example ESMTP", "203.0.113.9");
+        assert_eq!(relay.name.as_deref(), Some("mail.corp.example"));
+        assert_eq!(relay.egress, "203.0.113.9".parse().ok());
+        assert_eq!(seen("220 mail ESMTP", "10.0.0.1"), Relay::default());
+        assert_eq!(Relay::seen(None, &[]), Relay::default());
+    }
+
+    #[test]
     fn an_address_that_nobody_sees_is_none() {
         let mut target = Target::new("192.168.0.1", 25);
         let state = |target: &Target, ip: Option<&str>| {

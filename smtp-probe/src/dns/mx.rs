@@ -94,10 +94,7 @@ async fn host_fault(dns: &impl Dns, host: &str) -> Option<(bool, String)> {
     }
     let (a, aaaa) = join!(dns.ask(host, Kind::A), dns.ask(host, Kind::Aaaa));
     let records = [a, aaaa].into_iter().flatten().flatten();
-    if records
-        .into_iter()
-        .any(|r| matches!(r, Record::Alias(_)))
-    {
+    if records.into_iter().any(|r| matches!(r, Record::Alias(_))) {
         let what =
             format!("{host_shown} is an alias (CNAME), which an MX must not name (RFC 2181 10.3)");
         return Some((false, what));

@@ -182,7 +182,9 @@ mod tests {
         assert_eq!(check(&away, ip, None).await.state, State::Warn);
         // One of its names is enough.
         let names = ["a.corp.example", "Mail.corp.example"];
-        let both = names.iter().fold(Book::default(), |b, name| b.ip(name, "203.0.113.9"));
+        let both = names
+            .iter()
+            .fold(Book::default(), |b, name| b.ip(name, "203.0.113.9"));
         let names = names.map(|name| Record::Name(name.to_owned())).to_vec();
         let both = both.with("9.113.0.203.in-addr.arpa", Kind::Ptr, Ok(names));
         let found = check(&both, ip, Some("mail.corp.example.")).await;

@@ -129,10 +129,18 @@ impl<'a> Review<'a> {
         self.files.modified(&beside).map(|_| beside)
     }
 
+    /// Whether it is one that a Postfix of this machine runs by, and no source of one.
+    pub(super) fn is_installed(&self) -> bool {
+        let queue = self.path(&self.config.value("queue_directory"));
+        let is_own = self.config.has("queue_directory") || self.folder.starts_with("/etc");
+        is_own && self.files.is_folder(&queue)
+    }
+
     /// Whether only programs of the same machine reach its servers of SMTP.
     pub(super) fn is_local(&self) -> bool {
         let interfaces = self.config.list("inet_interfaces");
-        let here = |s: &&Service| s.kind == "inet" && s.program == "smtpd";
+        let programs = ["smtpd", "postscreen"];
+        let here = |s: &&Service| s.kind == "inet" && programs.contains(&s.program.as_str());
         match self.master {
             Some(master) => {
                 let mut servers = master.services.iter().filter(here);

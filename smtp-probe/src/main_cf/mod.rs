@@ -64,7 +64,7 @@ pub(crate) async fn written(path: &Path) -> Written {
         let name = config.value("smtp_helo_name");
         Written {
             greeting: name.contains('.').then_some(name),
-            block_lists: rules::block_lists(&Review::new(&config, &Disk, &folder)),
+            block_lists: rules::zones(&Review::new(&config, &Disk, &folder)),
         }
     });
     reading.await.unwrap_or_default()

@@ -95,6 +95,7 @@ pub(crate) async fn approach(
         peer: reached.peer,
         is_private: reached.session.is_some(),
         is_verified,
+        is_logged_in: false,
         within,
     };
     if matches!(target.tls(), Tls::Starttls | Tls::Opportunistic) {

@@ -1,25 +1,22 @@
 //! From a name to a connection.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use tokio::{
-    net::{TcpSocket, TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
 
-use super::{advice, record::Record};
+use super::{advice, record::Record, resolve::resolve};
 use crate::{
     connection::Stop,
     report::{Check, Class, Measure, Phase, State},
-    target::Target,
+    target::{Limits, Target},
 };
-
-/// From here on a look-up is slow.
-const SLOW_LOOKUP: Duration = Duration::from_secs(1);
 
 /// A connection that nothing was said on.
 #[derive(Debug)]
@@ -38,170 +35,156 @@ pub(crate) async fn dial(
 ) -> Result<Dialed, Stop> {
     let addresses = resolve(target, until, record).await?;
     let begun = Instant::now();
-    let dialed = connect(target, &addresses, until).await;
+    let (dialed, failed) = connect(target, &addresses, until).await;
     let took = begun.elapsed();
     record.spent(Phase::Connect, took);
-    let bounds = target.thresholds.connect;
-    let measure = Measure::seconds(took).above(bounds.warn, bounds.crit);
-    let (dialed, failed) = match dialed {
-        Ok(found) => found,
-        Err(stop) => {
-            let stop = advised(stop, target);
-            return Err(record.stop("connect", stop, took));
-        }
+    let Some((dialed, last)) = dialed else {
+        return Err(record.stop("connect", refused(&failed, target), took));
     };
-    let mut text = format!("{} from {}", dialed.peer, dialed.local.ip().to_canonical());
-    for one in &failed {
-        text = format!("{text}; {one}");
-    }
-    let state = measure.state();
-    let mut check = Check::ok("connect", Phase::Connect, text).state(state);
-    if state > State::Ok {
-        check = check.class(Class::Timeout).hint(
-            "connections take long: look at the load and the network, and at addresses that do not answer",
-        );
-    }
-    record.push(check.measure(measure).took(took));
+    let bounds = target.thresholds.connect;
+    let measure = Measure::seconds(last).above(bounds.warn, bounds.crit);
+    let from = dialed.local.ip().to_canonical();
+    let text = format!("{} from {from}", dialed.peer);
+    record.push(connected(text, measure, &failed).took(took));
     Ok(dialed)
 }
 
-fn advised(stop: Stop, target: &Target) -> Stop {
-    let hint = advice::connect(stop.class, target);
-    match stop.hint {
-        None => stop.with_hint(hint),
-        Some(_) => stop,
-    }
+/// An address that took no connection.
+#[derive(Debug)]
+struct Failed {
+    address: SocketAddr,
+    class: Class,
+    /// What happened, for people.
+    said: String,
+    hint: Option<&'static str>,
 }
 
-async fn resolve(
-    target: &Target,
-    until: Instant,
-    record: &mut Record,
-) -> Result<Vec<SocketAddr>, Stop> {
-    const ID: &str = "resolve";
-    if let Ok(ip) = target.host.parse::<IpAddr>() {
-        record.push(Check::skip(
-            ID,
-            Phase::Resolve,
-            format!("{ip} is an address"),
-        ));
-        return Ok(vec![SocketAddr::new(ip, target.port)]);
-    }
-    let begun = Instant::now();
-    let end = until.min(begun + target.limits.connect);
-    let found = timeout_at(end, lookup_host((target.host.as_str(), target.port))).await;
-    let took = begun.elapsed();
-    record.spent(Phase::Resolve, took);
-    let host = &target.host;
-    let stop = match found {
-        Ok(Ok(found)) => {
-            let addresses: Vec<SocketAddr> = found.collect();
-            if !addresses.is_empty() {
-                record.push(resolved(&addresses, took));
-                return Ok(addresses);
-            }
-            absent(host, "no address")
+impl Failed {
+    fn new(address: SocketAddr, class: Class, said: impl Into<String>) -> Self {
+        Self {
+            address,
+            class,
+            said: said.into(),
+            hint: None,
         }
-        Ok(Err(e)) => look_up_error(host, &e.to_string()),
-        Err(_) => Stop::new(
-            Phase::Resolve,
-            Class::Timeout,
-            format!("{host}: the resolver gave no answer in time"),
-        )
-        .with_state(State::Unknown)
-        .with_hint("look at the name servers of this machine (/etc/resolv.conf)"),
-    };
-    Err(record.stop(ID, stop, took))
+    }
+
+    /// Whether it says something of the server: not if it cannot be reached from here, and not if a
+    /// name of this machine has both addresses and the server listens at one.
+    fn counts(&self) -> bool {
+        self.class != Class::Local && !self.address.ip().is_loopback()
+    }
 }
 
-fn resolved(addresses: &[SocketAddr], took: Duration) -> Check {
-    let all: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
-    let text = all.join(", ");
-    let measure = Measure::seconds(took);
-    let check = match took >= SLOW_LOOKUP {
-        false => Check::ok("resolve", Phase::Resolve, text),
-        true => Check::warn("resolve", Phase::Resolve, Class::Dns, text).hint(
-            "the look-up is slow: look at the name servers of this machine (/etc/resolv.conf)",
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.address, self.said)
+    }
+}
+
+fn all(failed: &[Failed]) -> String {
+    let all: Vec<String> = failed.iter().map(ToString::to_string).collect();
+    all.join("; ")
+}
+
+/// No address took one. What the server's side does counts for more than what cannot be tried here.
+fn refused(failed: &[Failed], target: &Target) -> Stop {
+    let is_theirs = |f: &&Failed| f.class != Class::Local;
+    let Some(told) = failed.iter().rfind(is_theirs).or(failed.last()) else {
+        let stop = Stop::new(Phase::Connect, Class::Local, "no address was tried");
+        return stop.with_hint("look at the host and at --timeout");
+    };
+    let stop = Stop::new(Phase::Connect, told.class, all(failed));
+    match told.hint {
+        Some(hint) => stop.with_hint(hint),
+        None => stop.with_hint(advice::connect(told.class, target)),
+    }
+}
+
+/// One address took it, after those that did not.
+fn connected(text: String, measure: Measure, failed: &[Failed]) -> Check {
+    let text = match failed {
+        [] => text,
+        failed => format!("{text}; {}", all(failed)),
+    };
+    let state = measure.state();
+    let check = Check::ok("connect", Phase::Connect, text).state(state);
+    let check = match (state, failed.iter().find(|f| f.counts())) {
+        (State::Ok, None) => check,
+        (State::Ok, Some(dead)) => check.state(State::Warn).class(dead.class).hint(format!(
+            "{} takes no connections: mend it, or take it out of the DNS; clients that try it first come late",
+            dead.address
+        )),
+        _ => check.class(Class::Timeout).hint(
+            "connections take long: look at the load and the network, and at addresses that do not answer",
         ),
     };
-    check.measure(measure).took(took)
+    check.measure(measure)
 }
 
-fn absent(host: &str, said: &str) -> Stop {
-    Stop::new(Phase::Resolve, Class::Dns, format!("{host}: {said}")).with_hint(
-        "the name has no address: mend the host or its record in the DNS (a container sees other names than its host)",
-    )
-}
-
-/// What the system's resolver says tells only by its words whether the name is not there, or
-/// nobody could be asked (getaddrinfo(3): `EAI_AGAIN`, `EAI_FAIL`).
-fn look_up_error(host: &str, said: &str) -> Stop {
-    let said = said
-        .strip_prefix("failed to lookup address information: ")
-        .unwrap_or(said);
-    let lower = said.to_ascii_lowercase();
-    let is_open = ["temporary", "try again", "non-recoverable", "system error"]
-        .iter()
-        .any(|word| lower.contains(word));
-    match is_open {
-        false => absent(host, said),
-        true => Stop::new(Phase::Resolve, Class::Dns, format!("{host}: {said}"))
-            .with_state(State::Unknown)
-            .with_hint("the resolver could not find out: look at the name servers of this machine (/etc/resolv.conf)"),
+/// How long one address may take: each that is left, and the dialogue, get a share of the time.
+fn share(left: Duration, addresses: usize, most: Duration) -> Duration {
+    match u32::try_from(addresses) {
+        Ok(0 | 1) => most,
+        Ok(n) => most.min(left / n.saturating_add(1)),
+        Err(_) => Duration::ZERO,
     }
 }
 
-/// The first address that takes a connection, and what the others said.
+/// The first address that takes a connection, with the time that it took, and those before it.
 async fn connect(
     target: &Target,
     addresses: &[SocketAddr],
     until: Instant,
-) -> Result<(Dialed, Vec<String>), Stop> {
+) -> (Option<(Dialed, Duration)>, Vec<Failed>) {
     let mut failed = Vec::new();
-    let mut last = None;
-    for &address in addresses {
+    let Limits { connect: most, .. } = target.limits;
+    for (n, &address) in addresses.iter().enumerate() {
         if let Some(source) = target.source
             && source.is_ipv4() != address.is_ipv4()
         {
-            failed.push(format!("{address}: not to be reached from {source}"));
+            let said = format!("not to be reached from {source}");
+            failed.push(Failed {
+                hint: Some("set --source to an address of this machine, of the server's family"),
+                ..Failed::new(address, Class::Local, said)
+            });
             continue;
         }
-        let end = until.min(Instant::now() + target.limits.connect);
-        let (class, said) = match timeout_at(end, open(target.source, address)).await {
-            Ok(Ok(dialed)) => return Ok((dialed, failed)),
-            Ok(Err((class, e))) => (class, e),
-            Err(_) => (Class::Timeout, "no answer in time".to_owned()),
-        };
-        failed.push(format!("{address}: {said}"));
-        last = Some(class);
+        let begun = Instant::now();
+        let left = until.saturating_duration_since(begun);
+        let end = until.min(begun + share(left, addresses.len() - n, most));
+        match timeout_at(end, open(target.source, address)).await {
+            Ok(Ok(dialed)) => return (Some((dialed, begun.elapsed())), failed),
+            Ok(Err(e)) => failed.push(e),
+            Err(_) => failed.push(Failed::new(address, Class::Timeout, "no answer in time")),
+        }
     }
-    let class = last.unwrap_or(Class::Local);
-    let stop = Stop::new(Phase::Connect, class, failed.join("; "));
-    Err(match class {
-        Class::Local => stop.with_hint("set --source to an address of this machine"),
-        _ => stop,
-    })
+    (None, failed)
 }
 
-async fn open(source: Option<IpAddr>, address: SocketAddr) -> Result<Dialed, (Class, String)> {
-    let local = |e: io::Error| (Class::Local, e.to_string());
+async fn open(source: Option<IpAddr>, address: SocketAddr) -> Result<Dialed, Failed> {
+    let local = |e: io::Error| Failed::new(address, Class::Local, e.to_string());
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }
     .map_err(local)?;
     if let Some(source) = source {
-        let cannot = |e| (Class::Local, format!("cannot be asked from {source}: {e}"));
-        socket.bind(SocketAddr::new(source, 0)).map_err(cannot)?;
+        socket
+            .bind(SocketAddr::new(source, 0))
+            .map_err(|e| Failed {
+                hint: Some("set --source to an address of this machine"),
+                ..Failed::new(
+                    address,
+                    Class::Local,
+                    format!("cannot be asked from {source}: {e}"),
+                )
+            })?;
     }
-    let stream = socket.connect(address).await.map_err(|e| {
-        let class = match e.kind() {
-            io::ErrorKind::TimedOut => Class::Timeout,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::AddrNotAvailable => Class::Local,
-            _ => Class::Refused,
-        };
-        (class, e.to_string())
-    })?;
+    let stream = socket
+        .connect(address)
+        .await
+        .map_err(|e| unconnected(address, &e))?;
     // Replies are waited for one by one; failing costs only time.
     let _ = stream.set_nodelay(true);
     Ok(Dialed {
@@ -212,47 +195,120 @@ async fn open(source: Option<IpAddr>, address: SocketAddr) -> Result<Dialed, (Cl
     })
 }
 
+/// What connect(2) says.
+fn unconnected(address: SocketAddr, e: &io::Error) -> Failed {
+    let (class, hint) = match e.kind() {
+        io::ErrorKind::TimedOut => (Class::Timeout, None),
+        io::ErrorKind::PermissionDenied => (
+            Class::Local,
+            Some("this machine forbids it: look at its firewall and at network policies"),
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            Class::Local,
+            Some(
+                "this machine has no address or port to ask from: look at its IPv6 and at how many connections it holds",
+            ),
+        ),
+        io::ErrorKind::NetworkUnreachable => (
+            Class::Local,
+            Some("no way leads there from this machine: look at its routes and its IPv6"),
+        ),
+        io::ErrorKind::HostUnreachable => (
+            Class::Refused,
+            Some(
+                "nothing is reached there: look whether the server's machine is up, and at routes and firewalls",
+            ),
+        ),
+        _ => (Class::Refused, None),
+    };
+    Failed {
+        hint,
+        ..Failed::new(address, class, e.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn failed(address: &str, class: Class) -> Failed {
+        Failed::new(address.parse().unwrap(), class, "no")
+    }
+
     #[test]
-    fn a_name_that_is_not_there_is_another_thing_than_a_resolver_that_is_not() {
-        for (said, state) in [
-            (
-                "failed to lookup address information: Name or service not known",
-                State::Crit,
-            ),
-            (
-                "failed to lookup address information: No address associated with hostname",
-                State::Crit,
-            ),
-            ("Name does not resolve", State::Crit),
-            (
-                "failed to lookup address information: Temporary failure in name resolution",
-                State::Unknown,
-            ),
-            ("Try again", State::Unknown),
-            (
-                "failed to lookup address information: Non-recoverable failure in name resolution",
-                State::Unknown,
-            ),
+    fn a_dead_address_among_others_is_a_warning() {
+        let fast = || Measure::new(0.01, "s").above(1.0, 3.0);
+        let of = |failed: &[Failed]| connected("there".to_owned(), fast(), failed);
+        assert_eq!(of(&[]).state, State::Ok);
+        for (address, class, state) in [
+            ("192.0.2.1:25", Class::Timeout, State::Warn),
+            ("192.0.2.1:25", Class::Refused, State::Warn),
+            ("[2001:db8::1]:25", Class::Local, State::Ok),
+            // `localhost` has two, and a server may listen at one of them.
+            ("[::1]:25", Class::Refused, State::Ok),
         ] {
-            let check = look_up_error("relay.example", said).check("resolve");
-            assert_eq!(
-                (check.state, check.class),
-                (state, Some(Class::Dns)),
-                "{said}"
-            );
-            assert!(check.text.starts_with("relay.example: "), "{}", check.text);
-            assert!(!check.text.contains("failed to lookup"), "{}", check.text);
+            let check = of(&[failed(address, class)]);
+            assert_eq!(check.state, state, "{check:#?}");
+            assert!(check.text.contains(address), "{check:#?}");
+            assert_eq!(check.hint.is_some(), state != State::Ok, "{check:#?}");
+        }
+        let slow = Measure::new(4.0, "s").above(1.0, 3.0);
+        let check = connected("there".to_owned(), slow, &[]);
+        assert_eq!(
+            (check.state, check.class),
+            (State::Crit, Some(Class::Timeout))
+        );
+    }
+
+    #[test]
+    fn a_refusal_counts_for_more_than_what_cannot_be_tried() {
+        let target = Target::new("relay.example", 25);
+        let of = |failed: &[Failed]| {
+            let check = refused(failed, &target).check("connect");
+            (check.state, check.class.unwrap(), check.hint.is_some())
+        };
+        let (theirs, ours) = (
+            || failed("192.0.2.1:25", Class::Refused),
+            || failed("[::1]:25", Class::Local),
+        );
+        for all in [vec![theirs(), ours()], vec![ours(), theirs()]] {
+            assert_eq!(of(&all), (State::Crit, Class::Refused, true));
+        }
+        assert_eq!(of(&[ours()]), (State::Unknown, Class::Local, true));
+        assert_eq!(of(&[]), (State::Unknown, Class::Local, true));
+    }
+
+    #[test]
+    fn what_connect_says_is_told_apart() {
+        use io::ErrorKind as K;
+        for (kind, class, says) in [
+            (K::ConnectionRefused, Class::Refused, None),
+            (K::TimedOut, Class::Timeout, None),
+            (K::NetworkUnreachable, Class::Local, Some("routes")),
+            (K::HostUnreachable, Class::Refused, Some("is up")),
+            (K::AddrNotAvailable, Class::Local, Some("IPv6")),
+            (K::PermissionDenied, Class::Local, Some("firewall")),
+        ] {
+            let found = unconnected("192.0.2.1:25".parse().unwrap(), &kind.into());
+            assert_eq!(found.class, class, "{found:?}");
+            assert_eq!(found.hint.is_some(), says.is_some(), "{found:?}");
+            let hint = found.hint.unwrap_or_default();
+            assert!(hint.contains(says.unwrap_or_default()), "{hint}");
         }
     }
 
     #[test]
-    fn a_slow_look_up_is_told() {
-        let one = ["192.0.2.1:25".parse().unwrap()];
-        let state = |ms| resolved(&one, Duration::from_millis(ms)).state;
-        assert_eq!((state(999), state(1000)), (State::Ok, State::Warn));
+    fn no_address_takes_the_time_of_the_others() {
+        let s = Duration::from_secs;
+        for (left, addresses, want) in [
+            (s(10), 1, s(5)),
+            (s(2), 1, s(5)),
+            (s(10), 2, s(10) / 3),
+            (s(30), 2, s(5)),
+            (s(6), 3, s(3) / 2),
+            (s(0), 2, s(0)),
+        ] {
+            assert_eq!(share(left, addresses, s(5)), want, "{addresses}");
+        }
     }
 }

@@ -53,6 +53,7 @@ pub(crate) async fn log_in(
     record.spent(Phase::Auth, took);
     match done {
         Ok((mechanism, check)) => {
+            connection.is_logged_in = true;
             record.push(check.sent(format!("AUTH {mechanism} ***")).took(took));
             Ok(())
         }

@@ -8,6 +8,8 @@ mod login;
 mod message;
 mod offered;
 mod record;
+mod refusal;
+mod resolve;
 mod second;
 mod sending;
 mod transaction;
@@ -24,7 +26,7 @@ use crate::{
     target::{Level, Target},
 };
 
-pub(crate) use self::{approach::approach, login::log_in, record::Record};
+pub(crate) use self::{approach::approach, login::log_in, record::Record, refusal::Standing};
 
 /// What a dialogue found.
 pub(crate) struct Seen {

@@ -75,6 +75,7 @@ pub(super) async fn data_end(
         sent: "a message".to_owned(),
         reply,
         took,
+        standing: connection.standing(),
     };
     let check = asked.check(ID, Phase::Eod).subject(&to);
     if asked.reply.is_closing() {

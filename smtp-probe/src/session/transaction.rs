@@ -7,7 +7,12 @@ use serde_json::json;
 use smtp_wire::Reply;
 use tokio::time::Instant;
 
-use super::{advice, record::Record, sending::data_end};
+use super::{
+    advice,
+    record::Record,
+    refusal::{self, Standing},
+    sending::data_end,
+};
 use crate::{
     connection::{Connection, Stop},
     report::{Check, Class, Phase, State},
@@ -20,6 +25,7 @@ pub(crate) struct Asked {
     pub(crate) sent: String,
     pub(crate) reply: Reply,
     pub(crate) took: Duration,
+    pub(crate) standing: Standing,
 }
 
 impl Asked {
@@ -34,7 +40,7 @@ impl Asked {
                     Class::Reply4 if !stop.is_rate_limit() => State::Warn,
                     _ => stop.state,
                 };
-                let hint = advice::refusal(phase, &self.reply);
+                let hint = refusal::hint(phase, &self.reply, self.standing);
                 stop.with_state(state).with_hint(hint).check(id)
             }
         };
@@ -59,6 +65,7 @@ pub(crate) async fn ask(
             sent: command,
             reply,
             took,
+            standing: connection.standing(),
         }),
         Err(stop) => Err((advice::silent(stop), took)),
     }
@@ -233,7 +240,7 @@ async fn recipients(
         if asked.reply.is_done() && asked.sent != format!("RCPT TO:<{to}>") {
             check = check.data(json!({ "asked": asked.sent }));
         }
-        if advice::is_about_helo(&asked.reply) {
+        if refusal::is_about_helo(&asked.reply) {
             blame_helo(record, &asked, &connection.helo);
         }
         record.push(check);
@@ -336,6 +343,7 @@ mod tests {
             sent: "RCPT TO:<a@b>".to_owned(),
             reply: line.parse().unwrap(),
             took: Duration::ZERO,
+            standing: Standing::Anybody,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use notifier_core::jiff::Timestamp;
+use rustls::pki_types::TrustAnchor;
 use x509_parser::{
     extensions::GeneralName,
     prelude::{FromDer as _, X509Certificate},
@@ -23,6 +24,7 @@ pub(crate) struct Certificate {
     pub(crate) issuer: String,
     subject_der: Vec<u8>,
     issuer_der: Vec<u8>,
+    key_der: Vec<u8>,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
     /// Alternative names: host names and addresses.
@@ -44,6 +46,7 @@ impl Certificate {
             issuer: shown(parsed.issuer()),
             subject_der: parsed.subject().as_raw().to_vec(),
             issuer_der: parsed.issuer().as_raw().to_vec(),
+            key_der: parsed.public_key().raw.to_vec(),
             not_before: Timestamp::from_second(validity.not_before.timestamp()).ok()?,
             not_after: Timestamp::from_second(validity.not_after.timestamp()).ok()?,
             names,
@@ -53,6 +56,17 @@ impl Certificate {
     /// Whether it names itself as who signed it.
     pub(crate) fn is_self_issued(&self) -> bool {
         self.subject_der == self.issuer_der
+    }
+
+    /// Whether it is valid at this time, by its own dates.
+    pub(crate) fn is_current(&self, at: Timestamp) -> bool {
+        self.not_before <= at && at <= self.not_after
+    }
+
+    /// Whether it is this authority's own, by name and key.
+    pub(crate) fn is_of(&self, anchor: &TrustAnchor<'_>) -> bool {
+        self.subject_der == sequence(&anchor.subject)
+            && self.key_der == sequence(&anchor.subject_public_key_info)
     }
 
     /// Whether it may have been signed by `other`, by name.
@@ -85,4 +99,21 @@ fn alternative(name: &GeneralName<'_>) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// An authority's parts come without the head of their SEQUENCE (X.690 §8.1.3); here it is again.
+pub(super) fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let length = &length[length.iter().take_while(|b| **b == 0).count()..];
+    let mut der = vec![0x30];
+    match u8::try_from(content.len()) {
+        Ok(short) if short < 0x80 => der.push(short),
+        // There are at most eight octets of it.
+        _ => {
+            der.push(0x80 | u8::try_from(length.len()).unwrap_or_default());
+            der.extend_from_slice(length);
+        }
+    }
+    der.extend_from_slice(content);
+    der
 }

@@ -10,7 +10,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::certificate::Certificate;
+use super::{certificate::Certificate, links::is_linked};
 
 /// What is wrong with a chain, its dates left aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum Flaw {
     ForeignRoot { root: String },
     /// The signature is not by the authority that it names.
     BadSignature { issuer: String },
-    /// Anything else, as the library says it.
+    /// Anything else, for people.
     Other(String),
 }
 
@@ -41,11 +41,21 @@ fn is_of_time(e: &Error) -> bool {
 }
 
 /// Whether it holds at this time.
-pub(crate) fn verify(
+pub(crate) fn holds(
     der: &[CertificateDer<'_>],
+    chain: &[Certificate],
     roots: &RootCertStore,
     at: Timestamp,
-) -> Result<(), Error> {
+) -> bool {
+    verify(der, roots, at).is_ok() || (is_given(&chain[0], roots) && chain[0].is_current(at))
+}
+
+/// Whether a certificate that signed itself is one of those that are trusted: it needs no chain.
+fn is_given(leaf: &Certificate, roots: &RootCertStore) -> bool {
+    leaf.is_self_issued() && roots.roots.iter().any(|anchor| leaf.is_of(anchor))
+}
+
+fn verify(der: &[CertificateDer<'_>], roots: &RootCertStore, at: Timestamp) -> Result<(), Error> {
     let (leaf, others) = der
         .split_first()
         .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
@@ -56,24 +66,36 @@ pub(crate) fn verify(
     verify_server_cert_signed_by_trust_anchor(&leaf, roots, others, at, algorithms.all)
 }
 
-/// Looks for a flaw that is there whatever the time: an expired chain is no untrusted one, so it is
-/// verified at a time when it held.
+/// Looks for a flaw that is there whatever the time: an expired chain is no untrusted one. It is
+/// verified at a time when it held; if there was none, since its parts were made one after the
+/// other, the signatures count.
 pub(crate) fn flaw(
     der: &[CertificateDer<'_>],
     chain: &[Certificate],
     roots: &RootCertStore,
     now: Timestamp,
 ) -> Option<Flaw> {
-    let times = [now, within(chain, now), within(&chain[..1], now)];
-    let mut last = None;
-    for at in times {
+    if is_given(&chain[0], roots) {
+        return None;
+    }
+    for at in [now, within(chain, now), within(&chain[..1], now)] {
         match verify(der, roots, at) {
             Ok(()) => return None,
-            Err(e) if is_of_time(&e) => last = Some(e),
+            Err(e) if is_of_time(&e) => {}
             Err(e) => return Some(told(&e, chain)),
         }
     }
-    last.map(|e| Flaw::Other(format!("at no time all of it was valid: {e}")))
+    // What is sent along is no authority of ours, but it shows whether the server's own is sound.
+    let mut near = roots.clone();
+    near.add_parsable_certificates(der[1..].iter().cloned().map(CertificateDer::into_owned));
+    match verify(&der[..1], &near, chain[0].not_before) {
+        Err(e) if !is_of_time(&e) => Some(told(&e, chain)),
+        _ if is_linked(der, roots) => None,
+        _ => Some(told(
+            &Error::InvalidCertificate(CertificateError::UnknownIssuer),
+            chain,
+        )),
+    }
 }
 
 /// The time nearest to `now` at which all of these are valid; if there is none, one of the first.
@@ -95,7 +117,7 @@ fn told(e: &Error, chain: &[Certificate]) -> Flaw {
                 issuer: leaf.issuer.clone(),
             };
         }
-        e => return Flaw::Other(e.to_string()),
+        e => return Flaw::Other(other(e)),
     }
     // Up to where what was sent leads. Each is stepped on once: they may go in a circle.
     let mut last = leaf;
@@ -118,5 +140,28 @@ fn told(e: &Error, chain: &[Certificate]) -> Flaw {
             last: last.subject.clone(),
             issuer: last.issuer.clone(),
         }
+    }
+}
+
+/// A rare flaw, in words.
+fn other(e: &Error) -> String {
+    use CertificateError as C;
+    let Error::InvalidCertificate(e) = e else {
+        return e.to_string();
+    };
+    match e {
+        C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
+            "it is not made for servers (extended key usage)".to_owned()
+        }
+        C::UnsupportedSignatureAlgorithmContext { .. }
+        | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is signed in a way that is not taken any more (SHA-1, or too short a key)"
+                .to_owned()
+        }
+        C::UnhandledCriticalExtension => "it has a critical extension that is not known".to_owned(),
+        C::Other(what) if what.to_string().contains("CaUsedAsEndEntity") => {
+            "it is the certificate of an authority, and serves as that of a server".to_owned()
+        }
+        e => e.to_string(),
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn judge(
         };
     };
     let has_name = has_name(&der[0], name);
-    let holds = roots.is_ok_and(|roots| chain::verify(der, roots, now).is_ok());
+    let holds = roots.is_ok_and(|roots| chain::holds(der, &chain, roots, now));
     let chain_check = match roots {
         Ok(roots) => chain_check(&chain, chain::flaw(der, &chain, roots, now)),
         Err(why) => Check::unknown("cert_chain", Phase::Tls, Class::Local, why).hint(
@@ -71,7 +71,7 @@ pub(crate) fn judge(
         checks: vec![
             chain_check,
             name_check(&chain[0], name, has_name),
-            expiry_check(&chain, now, target.thresholds.cert_days),
+            expiry_check(&chain, now, target.thresholds.cert_days, holds),
         ],
         is_trusted: holds && has_name,
     }
@@ -147,13 +147,15 @@ fn name_check(leaf: &Certificate, name: &str, has_name: bool) -> Check {
     check.data(json!({ "asked": name, "names": leaf.names }))
 }
 
-/// The first of the sent certificates to expire decides.
-fn expiry_check(chain: &[Certificate], now: Timestamp, bounds: Bounds) -> Check {
-    let soonest = chain
-        .iter()
-        .min_by_key(|c| c.not_after)
-        .unwrap_or(&chain[0]);
-    let latest = chain.iter().max_by_key(|c| c.not_before).unwrap_or(soonest);
+/// The first of the sent certificates to expire decides. Where the chain `holds` now, one that is out
+/// of date is not needed for it, and is told besides.
+fn expiry_check(chain: &[Certificate], now: Timestamp, bounds: Bounds, holds: bool) -> Check {
+    let (idle, counted): (Vec<&Certificate>, Vec<&Certificate>) =
+        chain.iter().partition(|c| holds && !c.is_current(now));
+    let soonest = counted.iter().copied().min_by_key(|c| c.not_after);
+    let soonest = soonest.unwrap_or(&chain[0]);
+    let latest = counted.iter().copied().max_by_key(|c| c.not_before);
+    let latest = latest.unwrap_or(soonest);
     let left = now.until(soonest.not_after).map_or(0.0, |s| {
         s.total(notifier_core::jiff::Unit::Second)
             .unwrap_or_default()
@@ -175,9 +177,18 @@ fn expiry_check(chain: &[Certificate], now: Timestamp, bounds: Bounds) -> Check 
             .hint("look at the clocks of both machines, or wait with this certificate")
     } else {
         let text = format!("{:.1} days left{whose}, until {}", left, soonest.not_after);
-        match measure.state() {
-            State::Ok => Check::ok("cert_expiry", Phase::Tls, text),
-            state => Check::crit("cert_expiry", Phase::Tls, Class::Cert, text)
+        match (measure.state(), idle.first()) {
+            (State::Ok, None) => Check::ok("cert_expiry", Phase::Tls, text),
+            (State::Ok, Some(idle)) => {
+                let name = &idle.subject;
+                let text = format!(
+                    "{text}; {name}, which is sent along and not needed, is valid until {} only",
+                    idle.not_after
+                );
+                Check::warn("cert_expiry", Phase::Tls, Class::Cert, text)
+                    .hint(format!("leave that certificate of {name} out of the server's chain: old clients refuse all of it"))
+            }
+            (state, _) => Check::crit("cert_expiry", Phase::Tls, Class::Cert, text)
                 .state(state)
                 .hint("renew it now, and see why the job that renews it did not"),
         }

@@ -3,6 +3,7 @@
 mod certificate;
 mod chain;
 mod judge;
+mod links;
 mod shake;
 
 pub(crate) use self::{

@@ -213,6 +213,34 @@ async fn secrets_are_not_in_the_dialogue() {
     assert_eq!(relay.await.unwrap(), "");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_said_back_is_masked() {
+    let (mut link, mut theirs) = pipe();
+    let relay = tokio::spawn(async move {
+        let mut got = vec![0; 512];
+        let n = theirs.read(&mut got).await.unwrap();
+        let line = String::from_utf8_lossy(&got[..n]).into_owned();
+        let payload = line.trim_end().rsplit(' ').next().unwrap();
+        let said = format!("535-5.7.8 {payload}\r\n535 5.7.8 s3cr3t-word is wrong\r\n");
+        theirs.write_all(said.as_bytes()).await.unwrap();
+        let n = theirs.read(&mut got).await.unwrap();
+        assert_eq!(&got[..n], b"RSET\r\n");
+        theirs.write_all(b"550 s3cr3t-word\r\n").await.unwrap();
+        theirs
+    });
+    let plain = crate::auth::Mechanism::Plain;
+    let password = "s3cr3t-word".into();
+    let reply = crate::auth::log_in(&mut link, plain, "user", &password, REPLY).await;
+    let reply = reply.unwrap();
+    assert_eq!(reply.text(), "*** *** is wrong");
+    assert_eq!(link.ask("RSET\r\n", REPLY).await.unwrap().text(), "***");
+    assert_eq!(
+        link.dialogue().to_string(),
+        "C: AUTH PLAIN *** | S: 535 5.7.8 *** *** is wrong | C: RSET | S: 550 ***"
+    );
+    drop(relay.await.unwrap());
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_are_a_reply_or_a_fault(bytes in "(250|354|550|[0-9]{2,4})?[- ]?[ -~]{0,9}(\r\n|\n|\r)?([0-9]{3}[- ]x\r\n){0,3}") {

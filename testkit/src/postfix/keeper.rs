@@ -15,8 +15,8 @@ pid=$(tr -dc 0-9 <"$1/queue/pid/master.pid")
 ours() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/queue" ]; }
 tries=0
 while ours "$1" && [ $tries -lt 100 ]; do
-  kill -CONT -- "-$pid"
-  if [ $tries -lt 50 ]; then kill -TERM "$pid"; else kill -KILL -- "-$pid"; fi
+  kill -s CONT -- "-$pid"
+  if [ $tries -lt 50 ]; then kill -s TERM "$pid"; else kill -s KILL -- "-$pid"; fi
   tries=$((tries + 1))
   sleep 0.1
 done

@@ -13,7 +13,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::wall_clock;
 
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
+/// Before and after: years.
+const LONG: (Duration, Duration) = (Duration::from_secs(1000 * 86_400), Duration::from_secs(9000 * 86_400));
 
 /// The names of a certificate unless others are asked for.
 const NAMES: &[&str] = &["localhost", "127.0.0.1", "relay.example"];
@@ -97,28 +100,50 @@ impl Certificates {
     /// server sends both.
     #[must_use]
     pub fn through_another(&self) -> Identity {
-        self.by_another(true)
+        self.by_another(90 * DAY, &[LONG])
     }
 
     /// As [`through_another`](Self::through_another), and the server sends its own certificate only.
     #[must_use]
     pub fn missing_another(&self) -> Identity {
-        self.by_another(false)
+        self.by_another(90 * DAY, &[])
     }
 
-    fn by_another(&self, is_sent: bool) -> Identity {
+    /// As [`through_another`](Self::through_another), expired before the certificate of the
+    /// authority between was made: at no time both were valid.
+    #[must_use]
+    pub fn expired_before_another(&self) -> Identity {
+        self.by_another(Duration::ZERO, &[(Duration::ZERO, 90 * DAY)])
+    }
+
+    /// As [`through_another`](Self::through_another), and the server sends an old certificate of the
+    /// authority between as well, which has expired.
+    #[must_use]
+    pub fn through_another_twice(&self) -> Identity {
+        self.by_another(90 * DAY, &[LONG, (3 * DAY, Duration::ZERO)])
+    }
+
+    /// For so long after two hours ago; certificates of the authority between that are sent along
+    /// begin so long before an hour ago and end so long after.
+    fn by_another(&self, left: Duration, sent: &[(Duration, Duration)]) -> Identity {
+        let moment = wall_clock() - HOUR;
         let between_key = new_key();
         let mut between = made("an authority between", &[]);
         between.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         between.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        between.not_before = date_time_ymd(2020, 1, 1);
-        between.not_after = date_time_ymd(2049, 1, 1);
-        let signed = sound(between.signed_by(&between_key, &self.issuer));
+        let sent: Vec<rcgen::Certificate> = sent
+            .iter()
+            .map(|(before, after)| {
+                between.not_before = (moment - *before).into();
+                between.not_after = (moment + *after).into();
+                sound(between.signed_by(&between_key, &self.issuer))
+            })
+            .collect();
         let key = new_key();
-        let params = leaf(NAMES, ago(DAY), ahead(90 * DAY));
+        // A while before the moment, so that one that is over did not meet what begins there.
+        let params = leaf(NAMES, moment - DAY, moment - HOUR + left);
         let own = sound(params.signed_by(&key, &Issuer::new(between, between_key)));
-        let rest: &[&rcgen::Certificate] = if is_sent { &[&signed] } else { &[] };
-        Identity::with_chain(&own, rest, &key)
+        Identity::with_chain(&own, &sent.iter().collect::<Vec<_>>(), &key)
     }
 
     /// Signed by another authority that has the same name.

@@ -138,6 +138,7 @@ fn wrong_values_are_refused_before_anything_runs() {
         ("hostname", "relay".into(), "hostname"),
         ("networks", Value::Array(Vec::new()), "networks"),
         ("networks", vec!["0.0.0.0/0"].into(), "networks"),
+        ("networks", vec!["172.0.0.0/8"].into(), "networks"),
         ("networks", vec!["10.1.2.3"].into(), "networks"),
         ("relayHost", "smtp.provider.test:587".into(), "relayHost"),
         ("relayHost", "".into(), "relayHost is not set"),
@@ -169,8 +170,36 @@ fn a_pod_is_never_started_anew_for_what_that_cannot_help() {
         let asks = words(&postfix[probe]["exec"]["command"]);
         // The kubelet knows 0 and not 0 only; and the time is over before its own is.
         assert!(asks.contains(&"--exit=probe".to_owned()), "{asks:?}");
-        assert!(postfix[probe]["timeoutSeconds"].as_u64() >= Some(5));
+        let own = asks.iter().find_map(|a| a.strip_prefix("--timeout="));
+        let own = own.unwrap().strip_suffix('s').unwrap();
+        let limit = postfix[probe]["timeoutSeconds"].as_u64().unwrap();
+        assert!(own.parse::<u64>().unwrap() < limit, "{probe}: {asks:?}");
     }
+}
+
+/// To MXes TLS cannot be demanded with the names of recipients' domains; and who may look at pods
+/// learns nothing of a login.
+#[test]
+fn what_is_not_set_is_left_to_the_image() {
+    let Some(alone) = container(&least(), "postfix") else {
+        return;
+    };
+    let names = |container: &Value| -> Vec<Value> {
+        let env = container["env"].as_array().unwrap();
+        env.iter().map(|e| e["name"].clone()).collect()
+    };
+    assert_eq!(names(&alone), ["RELAY_HOSTNAME", "RELAY_NETWORKS"]);
+    let next = with(least(), "relayHost", "[smtp.provider.test]:587".into());
+    let login = with(
+        next,
+        "sasl",
+        json!({"passwd": "[smtp.provider.test]:587 k:w"}),
+    );
+    let rendered = render(&login).unwrap().unwrap();
+    let daemons = rendered.of_kind("DaemonSet");
+    assert!(daemons["spec"]["template"]["metadata"]["annotations"].is_null());
+    let all = names(&daemons["spec"]["template"]["spec"]["containers"][0]);
+    assert!(all.contains(&"RELAY_TLS".into()), "{all:?}");
 }
 
 #[test]

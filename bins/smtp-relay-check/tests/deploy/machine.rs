@@ -114,6 +114,15 @@ impl Machine {
         }
     }
 
+    /// Until its first process has told this.
+    pub(crate) fn until_told(&self, words: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.program.stderr().contains(words) {
+            assert!(Instant::now() < until, "{}", self.program.stderr());
+            sleep(LOOK);
+        }
+    }
+
     /// Asks it to end, by its first process.
     pub(crate) async fn stop(mut self) -> notifier_testkit::program::Ended {
         self.run("kill", &["-TERM", "1"]);

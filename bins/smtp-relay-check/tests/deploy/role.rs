@@ -67,10 +67,13 @@ folder=$1 playbook=$2
 ip link set lo up
 hostname node-1
 mount -t tmpfs none "$folder/changes"
-for name in etc var run root; do
+for name in etc var root; do
     mkdir -p "$folder/changes/$name" "$folder/changes/$name-work"
-    mount -t overlay -o "lowerdir=/$name,upperdir=$folder/changes/$name,workdir=$folder/changes/$name-work" none "/$name"
+    mount -t overlay -o "lowerdir=/$name,upperdir=$folder/changes/$name,workdir=$folder/changes/$name-work" none "/$name" || exit 77
 done
+# Nothing of the real one's: who starts services there must not be found here.
+mount -t tmpfs -o mode=755 none /run
+mkdir -p /run/lock
 # Where services may not be started, on the real one.
 if [ -e /usr/sbin/policy-rc.d ]; then mount --bind /bin/true /usr/sbin/policy-rc.d; fi
 rm -f /etc/postfix/sasl_passwd* /etc/postfix/virtual*
@@ -94,6 +97,8 @@ const SETTINGS: &str = r#"mail_relays:
       postfix_relay_next_login: "key:provider-secret"
       postfix_relay_aliases: {info@mail.test: [ops@example.com, dev@example.com]}
       postfix_relay_check_program: PROGRAM
+      # A busy machine is no finding.
+      postfix_relay_check_options: [--timeout=60s, --connect-timeout=30s, "--connect-time=60,60", "--greeting-time=60,60"]
 "#;
 
 #[test]
@@ -106,10 +111,14 @@ fn the_role_makes_a_relay_that_our_own_check_finds_well() {
     let settings = SETTINGS.replace("PROGRAM", CHECK);
     fs::write(folder.path().join("inventory.yml"), settings).unwrap();
     // Ansible asks the first process what starts services; a shell would let it think of systemd.
-    let mut machine = unshare_below(&["timeout", "600"], FURNISH);
+    let mut machine = unshare_below(&["timeout", "1800"], FURNISH);
     machine.arg("sh").arg(folder.path());
     let out = machine.arg(deploy().join("ansible")).output().unwrap();
     let text = told(&out);
+    if out.status.code() == Some(77) {
+        peer::skipped("the Ansible role", &format!("no overlay: {}", text.trim()));
+        return;
+    }
     assert!(out.status.success(), "{text}");
     // The last task is our check; and what is as it should be is not done again.
     let mut recaps = text.lines().filter(|l| l.contains("unreachable=0"));

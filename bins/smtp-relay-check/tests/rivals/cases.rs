@@ -303,4 +303,4 @@ impl Scene {
 /// What answers at once has a long time for it: a busy machine is no finding.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// What waits for its time to be over waits so long.
-pub(crate) const SHORT: Duration = Duration::from_secs(5);
+pub(crate) const SHORT: Duration = Duration::from_secs(20);

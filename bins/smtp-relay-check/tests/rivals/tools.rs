@@ -116,6 +116,7 @@ impl Tools {
         run.arg(format!("--from={SENDER}"));
         // The end of a hanging RCPT, and never that of a busy machine's connection.
         run.args(["--timeout=60s", "--connect-timeout=30s"]);
+        run.args(["--connect-time=60,60", "--greeting-time=60,60"]);
         let has_rcpt = case.args.iter().any(|a| a.starts_with("--rcpt="));
         if !has_rcpt && case.question != Question::Stranger {
             run.arg(format!("--rcpt={OWN}"));
@@ -128,7 +129,7 @@ impl Tools {
                 run.arg(format!("--password-file={}", file.display()));
             }
             Question::Stranger => drop(run.args(["--tls=none", "--open-relay"])),
-            Question::Recipient => drop(run.args(["--tls=none", "--reply-timeout=20s"])),
+            Question::Recipient => drop(run.args(["--tls=none", "--reply-timeout=30s"])),
             Question::ShortName => drop(run.args(["--tls=none", "--helo", SHORT_HELO])),
             Question::Plain | Question::Sender | Question::Delivery => drop(run.arg("--tls=none")),
         }

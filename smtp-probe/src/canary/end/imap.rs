@@ -1,17 +1,18 @@
 //! A mailbox by IMAP (RFC 3501).
 
-mod bounded;
+mod response;
 mod session;
+mod wire;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use notifier_core::jiff::Timestamp;
+use notifier_core::jiff::{SignedDuration, Timestamp};
 use rustls::{ClientConfig, pki_types::ServerName};
 use smtp_wire::{Stream, roots};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use self::session::{Open, log_in, starttls};
+use self::session::Open;
 use super::{
     super::{
         find::{Mail, Place},
@@ -30,6 +31,7 @@ use crate::{
 const MOST: usize = 50;
 /// The most earlier canaries that are looked for.
 const MOST_EARLIER: usize = 10;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The longest wait for a step besides the connection: an answer, a search.
 const STEP: Duration = Duration::from_secs(10);
 
@@ -70,9 +72,14 @@ impl Mailbox {
     }
 
     async fn connect(&mut self) -> Result<Open, Stop> {
-        let (stream, is_greeted) = self.dial().await?;
-        let opening = log_in(&self.imap, stream, is_greeted);
-        let mut open = step(opening).await?;
+        let mut open = self.dial().await?;
+        let login = self.imap.login.clone();
+        let password = blocking(move || {
+            let read = login.password.read("canary password");
+            read.map_err(|e| trouble(Class::Local, e.report().to_string()))
+        })
+        .await?;
+        step(open.log_in(&self.imap.login.user, &password)).await?;
         let found = step(open.select(&self.imap.mailbox)).await?;
         match (self.validity, found.validity) {
             (None, validity) => {
@@ -89,20 +96,39 @@ impl Mailbox {
         Ok(open)
     }
 
-    /// A connection that may carry a password, and whether the server has greeted on it.
-    async fn dial(&self) -> Result<(Box<dyn Stream>, bool), Stop> {
+    /// A session that may carry a password: over TLS, or to this machine, or in clear where that is allowed.
+    async fn dial(&self) -> Result<Open, Stop> {
         let imap = &self.imap;
         let tls = match (imap.tls, imap.port) {
             (Tls::Auto, 993) => Tls::Implicit,
             (Tls::Auto | Tls::Opportunistic, _) => Tls::Starttls,
             (tls, _) => tls,
         };
-        if tls == Tls::None && !self.allow_clear {
-            let stop = trouble(Class::Local, "the password would go out without TLS");
-            return Err(stop.with_hint(
-                "use imaps:// or STARTTLS for the canary's mailbox, or allow a password in clear",
-            ));
+        let (stream, peer) = self.reach().await?;
+        let may_be_clear = self.allow_clear || peer.is_some_and(is_this_machine);
+        match tls {
+            Tls::Implicit => step(Open::greeted(self.shake(stream).await?)).await,
+            Tls::None if may_be_clear => step(Open::greeted(stream)).await,
+            Tls::None => Err(in_clear("the password would go out without TLS")),
+            _ => {
+                let open = step(Open::greeted(stream)).await?;
+                if open.offers_tls() {
+                    let stream = step(open.starttls()).await?;
+                    step(Open::secured(self.shake(stream).await?)).await
+                } else if may_be_clear {
+                    Ok(open)
+                } else {
+                    Err(in_clear(
+                        "the server offers no STARTTLS, and the password would go out in clear",
+                    ))
+                }
+            }
         }
+    }
+
+    /// A connection, and who is at its other end.
+    async fn reach(&self) -> Result<(Box<dyn Stream>, Option<IpAddr>), Stop> {
+        let imap = &self.imap;
         let connecting = TcpStream::connect((imap.host.as_str(), imap.port));
         let stream = match timeout(self.connect, connecting).await {
             Ok(Ok(stream)) => stream,
@@ -117,15 +143,8 @@ impl Mailbox {
             }
             Err(_) => return Err(trouble(Class::Timeout, "no connection in time")),
         };
-        let stream: Box<dyn Stream> = Box::new(stream);
-        match tls {
-            Tls::None => Ok((stream, false)),
-            Tls::Implicit => Ok((self.shake(stream).await?, false)),
-            _ => {
-                let stream = step(starttls(stream)).await?;
-                Ok((self.shake(stream).await?, true))
-            }
-        }
+        let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+        Ok((Box::new(stream), peer))
     }
 
     /// TLS to a server that proves its name.
@@ -180,9 +199,15 @@ impl Mailbox {
                     true => self.from,
                     false => 1,
                 };
-                queries.push(format!("UID {range}:* {}", about(mark)));
+                // Servers look at dates first, which spares reading an old mailbox. Theirs may be
+                // of another zone.
+                let day = mark.at.checked_sub(DAY).unwrap_or(mark.at);
+                let day = day.strftime("%d-%b-%Y");
+                queries.push(format!("UID {range}:* SINCE {day} {}", about(mark)));
             }
         }
+        // Where that takes too long it is left to the next run.
+        self.is_looked_through = true;
         let looking = async {
             open.noop().await?;
             let mut uids = Vec::new();
@@ -193,7 +218,6 @@ impl Mailbox {
             open.fetch(uids, MOST, &items, |f| f.mail()).await
         };
         let mails = step(looking).await?;
-        self.is_looked_through = true;
         self.session = Some(open);
         Ok(mails)
     }
@@ -219,6 +243,17 @@ impl Mailbox {
             tracing::debug!(error = %stop.text, "canaries could not be removed from their mailbox");
         }
     }
+}
+
+/// What goes there does not leave the machine.
+fn is_this_machine(peer: IpAddr) -> bool {
+    peer.to_canonical().is_loopback()
+}
+
+fn in_clear(text: &str) -> Stop {
+    trouble(Class::Local, text).with_hint(
+        "use imaps:// or STARTTLS for the canary's mailbox, or allow a password in clear",
+    )
 }
 
 /// The canary, or a report about it.

@@ -51,6 +51,8 @@ impl Maildir {
             if let Some(parent) = parent {
                 fs::metadata(parent).map_err(|e| unreadable(parent, &e))?;
             }
+            let is_there = maildir.folder.try_exists();
+            let is_there = is_there.map_err(|e| unreadable(&maildir.folder, &e))?;
             let listed = maildir.each(|path, hash| {
                 let is_old = match since {
                     None => true,
@@ -61,7 +63,7 @@ impl Maildir {
                 }
                 true
             });
-            if maildir.folder.exists() {
+            if is_there {
                 listed?;
             }
             maildir.known = known;

@@ -21,6 +21,9 @@ use crate::connection::Stop;
 const BACK: u64 = 1024 * 1024;
 /// The most octets of one look; the others are at the next one.
 const MOST: u64 = 16 * 1024 * 1024;
+/// How many octets before the place that it was read to must be as they were: else somebody removed
+/// or marked mails, and others have moved.
+const KEPT: usize = 512;
 
 /// A file, and how far it was read.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(crate) struct Mbox {
     /// Which file it was; another one is read from its start.
     inode: u64,
     at: u64,
+    /// The last octets before `at`.
+    kept: Vec<u8>,
     reader: Reader,
 }
 
@@ -37,40 +42,48 @@ impl Mbox {
     pub(crate) async fn open(path: &Path, before: bool) -> Result<Self, Stop> {
         let path = path.to_owned();
         blocking(move || {
-            let (inode, end) = match fs::metadata(&path) {
-                Ok(meta) => (meta.ino(), meta.len()),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => (0, 0),
-                Err(e) => return Err(unreadable(&path, &e)),
+            let mut mbox = Self {
+                inode: 0,
+                at: 0,
+                kept: Vec::new(),
+                reader: Reader::default(),
+                path,
             };
             // A file that cannot be opened is told now, before anything is sent.
-            if inode != 0 {
-                fs::File::open(&path).map_err(|e| unreadable(&path, &e))?;
-            }
-            let at = if before {
-                end.saturating_sub(BACK)
-            } else {
-                end
-            };
-            Ok(Self {
-                path,
-                inode,
-                at,
-                reader: Reader::default(),
-            })
+            let found = open_file(&mbox.path).and_then(|found| {
+                let Some((mut file, meta)) = found else {
+                    return Ok(());
+                };
+                let back = if before { BACK } else { 0 };
+                mbox.inode = meta.ino();
+                mbox.at = meta.len().saturating_sub(back);
+                mbox.kept = mbox.before(&mut file)?;
+                Ok(())
+            });
+            found.map_err(|e| unreadable(&mbox.path, &e))?;
+            Ok(mbox)
         })
         .await
     }
 
+    /// What stands before the place that it was read to.
+    fn before(&self, file: &mut fs::File) -> io::Result<Vec<u8>> {
+        let start = self.at.saturating_sub(KEPT as u64);
+        file.seek(SeekFrom::Start(start))?;
+        let mut octets = Vec::new();
+        file.take(self.at - start).read_to_end(&mut octets)?;
+        Ok(octets)
+    }
+
     fn read_on(&mut self) -> io::Result<Vec<Mail>> {
-        let mut file = match fs::File::open(&self.path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(e),
+        let Some((mut file, meta)) = open_file(&self.path)? else {
+            return Ok(Vec::new());
         };
-        let meta = file.metadata()?;
-        if meta.ino() != self.inode || meta.len() < self.at {
+        if meta.ino() != self.inode || meta.len() < self.at || self.before(&mut file)? != self.kept
+        {
             self.inode = meta.ino();
             self.at = 0;
+            self.kept.clear();
             self.reader = Reader::default();
         }
         file.seek(SeekFrom::Start(self.at))?;
@@ -84,6 +97,9 @@ impl Mbox {
             }
             self.at += n as u64;
             self.reader.take(&block[..n], &mut mails);
+            self.kept.extend_from_slice(&block[..n]);
+            let more = self.kept.len().saturating_sub(KEPT);
+            self.kept.drain(..more);
         }
         // The last one may have more to come: it is handed over each time that it has grown.
         mails.extend(self.reader.current());
@@ -94,6 +110,23 @@ impl Mbox {
         });
         Ok(mails.collect())
     }
+}
+
+/// A file, if there is one yet; anything else may never be read to an end.
+fn open_file(path: &Path) -> io::Result<Option<(fs::File, fs::Metadata)>> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(io::Error::other("it is no file of mails")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let meta = file.metadata()?;
+    Ok(Some((file, meta)))
 }
 
 impl Reads for Mbox {

@@ -358,8 +358,8 @@ mod tests {
         let void = book("v=spf1 a:n1.example a:n2.example a:n3.example -all");
         assert!(is_error(&verdict(&void, "203.0.113.9").await));
         // Hosts without an address of IPv6 are common.
-        let void = book("v=spf1 mx -all")
-            .mx("corp.example", &["a.example", "b.example", "c.example"]);
+        let void =
+            book("v=spf1 mx -all").mx("corp.example", &["a.example", "b.example", "c.example"]);
         assert_eq!(verdict(&void, "2001:db8::9").await, Verdict::Fail);
     }
 

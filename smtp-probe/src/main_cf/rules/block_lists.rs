@@ -1,5 +1,7 @@
 //! Block lists that it asks.
 
+use std::path::Path;
+
 use super::super::finding::Review;
 use crate::report::State;
 
@@ -36,15 +38,21 @@ const PUBLIC: &[&str] = &[
     "9.9.9.9",
 ];
 
-/// Looks at one of them, as a parameter has it: with `=127.0.0.2` or `*2` after it perhaps.
-pub(super) fn look(review: &mut Review<'_>, parameter: &str, zone: &str) {
+/// The name of a zone as a parameter has it: with `=127.0.0.2` or `*2` after it perhaps.
+pub(super) fn name(zone: &str) -> String {
     let name = zone.split(['=', '*']).next().unwrap_or(zone);
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Looks at one of them.
+pub(super) fn look(review: &mut Review<'_>, parameter: &str, zone: &str) {
+    let name = name(zone);
     let is_of = |end: &str| name == end || name.ends_with(&format!(".{end}"));
     if let Some((_, since)) = DEAD.iter().find(|(dead, _)| is_of(dead)) {
         let what = format!("{name} is gone since {since}: each mail waits for it, or is refused");
         let at = (parameter, zone);
-        review.find_word("dnsbl-dead", State::Warn, at, what, "remove it");
+        let hint = format!("remove {name} from {parameter}");
+        review.find_word("dnsbl-dead", State::Warn, at, what, hint);
     }
     if is_of("spamhaus.org")
         && let Some(resolver) = public_resolver(review)
@@ -57,10 +65,14 @@ pub(super) fn look(review: &mut Review<'_>, parameter: &str, zone: &str) {
     }
 }
 
-/// One in the resolv.conf of the relay's chroot, where that is on this machine.
+/// One in the resolv.conf of the relay's chroot, or of this machine if the relay is there.
 fn public_resolver(review: &Review<'_>) -> Option<&'static str> {
     let queue = review.path(&review.config.value("queue_directory"));
-    let text = review.files.read(&queue.join("etc/resolv.conf"))?;
+    let text = review.files.read(&queue.join("etc/resolv.conf"));
+    let text = text.or_else(|| {
+        let path = Path::new("/etc/resolv.conf");
+        review.is_installed().then(|| review.files.read(path))?
+    })?;
     let mut servers = text
         .lines()
         .filter_map(|line| line.trim().strip_prefix("nameserver"));

@@ -42,7 +42,10 @@ pub(super) fn look(review: &mut Review<'_>) {
         } else {
             continue;
         };
-        let hint = "set myhostname = mail.your.domain, a name that the DNS knows";
+        let hint = match name {
+            "mydomain" => "set mydomain to the domain that is yours, or leave it out",
+            _ => "set myhostname to the relay's full name, one that the DNS knows",
+        };
         review.find("hostname", State::Warn, name, what, hint);
     }
     for list in [

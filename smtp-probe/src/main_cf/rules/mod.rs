@@ -13,6 +13,7 @@ mod tls;
 mod values;
 
 use super::finding::Review;
+pub(super) use restrictions::zones;
 
 /// All of them, for main.cf and for each service that says something otherwise.
 pub(super) fn all(review: &mut Review<'_>) {
@@ -27,8 +28,6 @@ pub(super) fn all(review: &mut Review<'_>) {
     tables::look(review);
     names::look(review);
 }
-
-pub(super) use restrictions::block_lists;
 
 /// Those for the files as such.
 pub(super) fn once(review: &mut Review<'_>) {

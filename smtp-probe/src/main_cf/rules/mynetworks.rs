@@ -1,6 +1,8 @@
 //! Who may send to anywhere without a login.
 
-use ipnet::IpNet;
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use super::super::{
     finding::Review,
@@ -19,9 +21,9 @@ pub(super) fn look(review: &mut Review<'_>) {
     if !review.config.has("mynetworks") {
         return;
     }
-    let entries = review.config.list("mynetworks");
-    for entry in Entry::all(review, &entries, 0) {
-        judge(review, &entry);
+    let all = Entries::of(review, "mynetworks");
+    for entry in &all.entries {
+        judge(review, entry, &all);
     }
 }
 
@@ -32,6 +34,17 @@ struct Entry {
     /// The word in main.cf.
     word: String,
     what: What,
+    /// How many of the exclusions stand before it.
+    excluded: usize,
+}
+
+/// Entries that are looked at, those of files among them.
+const MOST: usize = 5_000;
+
+/// The entries of a list and, apart from them, its exclusions.
+#[derive(Default)]
+struct Entries {
+    entries: Vec<Entry>,
     excluded: Vec<Range>,
 }
 
@@ -39,71 +52,90 @@ enum What {
     Net(IpNet),
     Everyone,
     Unseen,
+    /// Never matched.
+    Void,
     Wrong(String),
 }
 
-impl Entry {
-    /// Files of entries may name others, to a depth of three.
-    fn all(review: &Review<'_>, words: &[String], depth: usize) -> Vec<Self> {
-        let mut entries = Vec::new();
-        let mut excluded = Vec::new();
-        for word in words {
-            let (pattern, is_exclusion) = match word.strip_prefix('!') {
-                Some(rest) => (rest, true),
-                None => (word.as_str(), false),
-            };
-            let mut put = |written: String, what: What| match (what, is_exclusion) {
-                (What::Net(net), true) => excluded.push(range(&net)),
-                (_, true) => {}
-                (what, false) => entries.push(Self {
-                    written,
-                    word: word.clone(),
-                    what,
-                    excluded: excluded.clone(),
-                }),
-            };
-            if pattern.starts_with('/') {
-                match review.files.read(&review.path(pattern)) {
-                    Some(text) if depth < 3 => {
-                        let words = super::super::lines::words(&tables::plain(&text));
-                        for entry in Self::all(review, &words, depth + 1) {
-                            put(format!("{} in {pattern}", entry.written), entry.what);
-                        }
-                    }
-                    _ => put(pattern.to_owned(), What::Unseen),
-                }
-            } else if let Some(net) = network(pattern)
-                && (net.addr().is_ipv4() || pattern.starts_with('['))
-            {
-                let what = match is_exact(&net) {
-                    true => What::Net(net),
-                    false => What::Wrong(format!(
-                        "its address has bits that /{} does not cover, and Postfix refuses all mail for it",
-                        net.prefix_len()
-                    )),
-                };
-                put(pattern.to_owned(), what);
-            } else if let Some(table) = tables::Table::parse(pattern) {
-                match table.keys(review) {
-                    Some(tables::Keys::All) => put(pattern.to_owned(), What::Everyone),
-                    Some(tables::Keys::Some(keys)) => {
-                        for key in keys {
-                            if let Some(net) = partial(&key) {
-                                put(format!("{key} in {pattern}"), What::Net(net));
-                            }
-                        }
-                    }
-                    None => put(pattern.to_owned(), What::Unseen),
-                }
-            } else {
-                let why = match pattern.contains(':') {
-                    true => "an address of IPv6 stands in brackets, as [::1]/128",
-                    false => "it is no address, no network and no table",
-                };
-                put(pattern.to_owned(), What::Wrong(why.to_owned()));
-            }
+impl Entries {
+    /// Those of a parameter.
+    fn of(review: &Review<'_>, parameter: &str) -> Self {
+        let mut all = Self::default();
+        for word in review.config.list(parameter) {
+            all.add(review, &word, &word, 0);
         }
-        entries
+        all
+    }
+
+    /// What an entry has that no earlier one excludes.
+    fn public(&self, net: &IpNet, entry: &Entry) -> u128 {
+        count(&public(net, &self.excluded[..entry.excluded]))
+    }
+
+    /// Adds one. Files of entries may name others, to a depth of three.
+    fn add(&mut self, review: &Review<'_>, written: &str, word: &str, depth: usize) {
+        if self.entries.len() + self.excluded.len() >= MOST {
+            return;
+        }
+        let (pattern, is_exclusion) = match written.strip_prefix('!') {
+            Some(rest) => (rest, true),
+            None => (written, false),
+        };
+        let mut put = |written: String, what: What| match (what, is_exclusion) {
+            (What::Net(net), true) => self.excluded.push(range(&net)),
+            (_, true) => {}
+            (what, false) => self.entries.push(Entry {
+                written: match depth {
+                    0 => written,
+                    _ => format!("{written} in {word}"),
+                },
+                word: word.to_owned(),
+                what,
+                excluded: self.excluded.len(),
+            }),
+        };
+        if pattern.starts_with('/') {
+            match review.files.read(&review.path(pattern)) {
+                Some(text) if depth < 3 => {
+                    for inner in super::super::lines::words(&tables::plain(&text)) {
+                        let not = if is_exclusion { "!" } else { "" };
+                        self.add(review, &format!("{not}{inner}"), word, depth + 1);
+                    }
+                }
+                _ => put(pattern.to_owned(), What::Unseen),
+            }
+        } else if let Some(net) = network(pattern)
+            && (net.addr().is_ipv4() || pattern.starts_with('['))
+        {
+            let what = match is_exact(&net) {
+                true => What::Net(net),
+                false => What::Wrong(format!(
+                    "its address has bits that /{} does not cover, and Postfix refuses all mail for it",
+                    net.prefix_len()
+                )),
+            };
+            put(pattern.to_owned(), what);
+        } else if let Some(table) = tables::Table::parse(pattern) {
+            match table.keys(review) {
+                Some(tables::Keys::All) => put(pattern.to_owned(), What::Everyone),
+                Some(tables::Keys::Some(keys)) => {
+                    for key in keys.into_iter().take(MOST) {
+                        if let Some(net) = partial(&key) {
+                            put(format!("{key} in {pattern}"), What::Net(net));
+                        }
+                    }
+                }
+                None => put(pattern.to_owned(), What::Unseen),
+            }
+        } else if pattern.contains([':', '/']) {
+            let why = match pattern.contains(':') {
+                true => "an address of IPv6 stands in brackets, as [::1]/128",
+                false => "it is no address, no network and no table",
+            };
+            put(pattern.to_owned(), What::Wrong(why.to_owned()));
+        } else {
+            put(pattern.to_owned(), What::Void);
+        }
     }
 }
 
@@ -120,7 +152,7 @@ fn partial(key: &str) -> Option<IpNet> {
         .flatten()
 }
 
-fn judge(review: &mut Review<'_>, entry: &Entry) {
+fn judge(review: &mut Review<'_>, entry: &Entry, among: &Entries) {
     let (at, written) = (("mynetworks", entry.word.as_str()), &entry.written);
     let net = match &entry.what {
         What::Net(net) => net,
@@ -135,6 +167,12 @@ fn judge(review: &mut Review<'_>, entry: &Entry) {
             review.find_word("mynetworks-unseen", State::Ok, at, what, hint);
             return;
         }
+        What::Void => {
+            let what = format!("{written} is a name, and here only addresses count: nobody has it");
+            let hint = "write its address instead, as 127.0.0.0/8 for this machine";
+            review.find_word("mynetworks-name", State::Warn, at, what, hint);
+            return;
+        }
         What::Wrong(why) => {
             let what = format!("{written:?} is wrong: {why}");
             let hint = "write networks as 10.1.0.0/16 and [2001:db8::]/32";
@@ -142,13 +180,13 @@ fn judge(review: &mut Review<'_>, entry: &Entry) {
             return;
         }
     };
-    let public = public(net, &entry.excluded);
-    let public = count(&public);
+    let public = among.public(net, entry);
     let all = count(&[range(net)]);
-    if is_everything(net) && entry.excluded.is_empty() {
+    let is_host = all == 1;
+    if is_everything(net) && entry.excluded == 0 {
         let what = format!("{written} is every address: this is an open relay");
         review.find_word("mynetworks-everyone", State::Crit, at, what, OWN);
-    } else if public == 1 && all == 1 {
+    } else if public == 1 && is_host {
         let what = format!("{written} is a public address, which may send to anywhere");
         let hint = "keep it only if this one machine is yours alone";
         review.find_word("mynetworks-public", State::Warn, at, what, hint);
@@ -164,13 +202,25 @@ fn judge(review: &mut Review<'_>, entry: &Entry) {
             "{written} is where Docker Swarm's ingress network is: by a port published through it, all the world comes from there"
         );
         let hint = "leave it out, or publish the port with mode: host so that clients keep their addresses";
-        review.find_word("mynetworks-ingress", State::Crit, at, what, hint);
+        // One machine there may be one of a network of one's own, of which this is a common range.
+        let state = if is_host && !is_swarms_alone(net) {
+            State::Warn
+        } else {
+            State::Crit
+        };
+        review.find_word("mynetworks-ingress", state, at, what, hint);
     } else if is_gateway(net) {
         let what = format!(
             "{written} looks like the gateway of a Docker network: clients of a published port that pass through its proxy come from there"
         );
         let hint = "leave it out, or turn the userland proxy off (userland-proxy: false)";
-        review.find_word("mynetworks-ingress", State::Crit, at, what, hint);
+        // Elsewhere than in Docker's first range it may be a router.
+        let state = if is_dockers(net) {
+            State::Crit
+        } else {
+            State::Warn
+        };
+        review.find_word("mynetworks-ingress", state, at, what, hint);
     } else if let Some(ingress) = ingress().iter().find(|i| net.contains(*i)) {
         let what = format!(
             "{written} contains {ingress}, from where all clients seem to come if Docker Swarm's ingress publishes the port"
@@ -186,10 +236,9 @@ fn instead(net: &IpNet) -> String {
     if within.is_empty() {
         return OWN.to_owned();
     }
-    let docker = "172.16.0.0/12".parse::<IpNet>().ok();
     let names: Vec<String> = within
         .iter()
-        .map(|w| match docker.as_ref() == Some(w) {
+        .map(|w| match is_dockers(w) {
             true => format!("{w} (in which Docker's are)"),
             false => w.to_string(),
         })
@@ -200,15 +249,27 @@ fn instead(net: &IpNet) -> String {
     )
 }
 
+/// Whether it is in the range from which Docker takes its networks first.
+fn is_dockers(net: &IpNet) -> bool {
+    let range = Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12);
+    IpNet::from(range).contains(net)
+}
+
+/// Whether hardly anything else has it: the ingress network of Swarm until 18.06.
+fn is_swarms_alone(net: &IpNet) -> bool {
+    let [old, _] = ingress();
+    old.contains(net)
+}
+
 fn style(review: &mut Review<'_>) {
     let style = review.config.value("mynetworks_style").to_ascii_lowercase();
     if !review.config.has("mynetworks_style") {
-        if !review.config.has("mynetworks") && !review.config.has("compatibility_level") {
+        if !review.config.has("mynetworks") && style != "host" && !review.is_local() {
             review.find(
                 "mynetworks-style",
-                State::Ok,
+                State::Warn,
                 "mynetworks",
-                "neither is compatibility_level: a Postfix that was updated may trust its whole subnet",
+                "without it and a compatibility_level of 2 or more, the whole subnet of each interface is trusted; in a cloud these are other people's machines",
                 "set mynetworks = 127.0.0.0/8 [::1]/128 and what your clients have",
             );
         }
@@ -246,12 +307,12 @@ pub(super) fn look_at_proxies(review: &mut Review<'_>) {
         "smtpd_authorized_xforward_hosts",
         "qmqpd_authorized_clients",
     ] {
-        let words = review.config.list(name);
-        for entry in Entry::all(review, &words, 0) {
+        let all = Entries::of(review, name);
+        for entry in &all.entries {
             let is_public = match &entry.what {
-                What::Net(net) => count(&public(net, &entry.excluded)) > 0,
+                What::Net(net) => all.public(net, entry) > 0,
                 What::Everyone => true,
-                What::Unseen | What::Wrong(_) => false,
+                What::Unseen | What::Void | What::Wrong(_) => false,
             };
             if is_public {
                 let what = format!(

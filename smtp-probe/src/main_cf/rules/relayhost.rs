@@ -1,6 +1,6 @@
 //! The next server on the way.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::super::{finding::Review, networks};
 use crate::report::State;
@@ -76,6 +76,7 @@ fn split(value: &str) -> (&str, Option<&str>, bool) {
         .and_then(|rest| rest.split_once(']'))
     {
         Some((host, rest)) => (host, rest.strip_prefix(':'), true),
+        None if first.parse::<Ipv6Addr>().is_ok() => (first, None, false),
         None => match first.rsplit_once(':') {
             Some((host, port)) => (host, Some(port), false),
             None => (first, None, false),
@@ -84,11 +85,9 @@ fn split(value: &str) -> (&str, Option<&str>, bool) {
 }
 
 fn loops(review: &mut Review<'_>, host: &str, port: Option<&str>, ip: Option<IpAddr>) {
-    let mine = ["myhostname", "mydomain"].map(|n| review.config.value(n));
+    let mine = review.config.value("myhostname");
     let is_name = ["localhost", "localhost.localdomain"].contains(&host)
-        || mine
-            .iter()
-            .any(|m| !m.is_empty() && m.eq_ignore_ascii_case(host));
+        || (!mine.is_empty() && mine.eq_ignore_ascii_case(host));
     let is_self = is_name || ip.is_some_and(|ip| ip.is_loopback());
     let number = match port {
         None | Some("smtp") => Some(25),
@@ -139,6 +138,7 @@ mod tests {
         );
         assert_eq!(split("[2001:db8::1]"), ("2001:db8::1", None, true));
         assert_eq!(split("mx.corp.example"), ("mx.corp.example", None, false));
+        assert_eq!(split("2001:db8::25"), ("2001:db8::25", None, false));
         assert_eq!(
             split("mx.corp.example:25"),
             ("mx.corp.example", Some("25"), false)

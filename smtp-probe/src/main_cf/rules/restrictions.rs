@@ -1,5 +1,7 @@
 //! What smtpd asks before it takes a recipient, and in which order.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::{
         finding::Review,
@@ -32,7 +34,6 @@ const WITH_WORD: &[&str] = &[
     "reject_rhsbl_recipient",
     "reject_rhsbl_reverse_client",
     "reject_rhsbl_sender",
-    "reject_maps_rbl",
     "sleep",
 ];
 
@@ -58,6 +59,7 @@ const PLAIN: &[&str] = &[
     "reject_invalid_helo_hostname",
     "reject_invalid_hostname",
     "reject_known_sender_login_mismatch",
+    "reject_maps_rbl",
     "reject_multi_recipient_bounce",
     "reject_non_fqdn_helo_hostname",
     "reject_non_fqdn_hostname",
@@ -120,6 +122,18 @@ pub(super) fn look(review: &mut Review<'_>) {
     }
 }
 
+/// The zones of addresses that it asks, without what follows a zone's name.
+pub(in super::super) fn zones(review: &Review<'_>) -> Vec<String> {
+    let lists = LISTS.iter().filter(|list| review.config.has(list));
+    let items = lists.flat_map(|list| items(review, list));
+    let asked = items.filter(|item| item.name == "reject_rbl_client");
+    let asked = asked.map(|item| item.word);
+    let all = asked.chain(review.config.list("postscreen_dnsbl_sites"));
+    let names = all.map(|word| block_lists::name(&word));
+    let names: BTreeSet<String> = names.filter(|name| !name.is_empty()).collect();
+    names.into_iter().collect()
+}
+
 /// The restrictions of a list, those of its classes in their place.
 fn items(review: &Review<'_>, list: &str) -> Vec<Item> {
     let classes = review.config.list("smtpd_restriction_classes");
@@ -169,6 +183,7 @@ fn guard(review: &Review<'_>, list: &str) -> (bool, Vec<Leak>) {
             "warn_if_reject" => is_void = true,
             "reject"
             | "defer"
+            | "defer_if_permit"
             | "reject_unauth_destination"
             | "defer_unauth_destination"
             | "check_relay_domains" => return (true, leaks),
@@ -272,6 +287,11 @@ fn own_domains(review: &Review<'_>) -> Vec<String> {
 
 fn relaying(review: &mut Review<'_>) {
     let (relay, recipient) = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions");
+    let is_unset = |name| !review.config.has(name);
+    // Of a Postfix before 3.0, whose defaults refuse; a later one does not start with neither list.
+    if is_unset(relay) && is_unset(recipient) && is_unset("compatibility_level") {
+        return;
+    }
     let guards = [guard(review, relay), guard(review, recipient)];
     if guards
         .iter()
@@ -295,6 +315,9 @@ fn relaying(review: &mut Review<'_>) {
             .find(|l| l.word == "permit");
         let what = match permit {
             Some(leak) => leak.what.clone(),
+            None if is_unset(relay) => format!(
+                "nothing here refuses mail for other domains, and without a compatibility_level of 1 or more {relay} is empty"
+            ),
             None => "nothing here nor in the other list refuses mail for other domains".to_owned(),
         };
         review.find(

@@ -72,7 +72,7 @@ fn ports(review: &mut Review<'_>, master: &Master) {
 fn chroots(review: &mut Review<'_>, master: &Master) {
     let queue = review.config.value("queue_directory");
     let queue = Path::new(&queue);
-    if !review.files.is_folder(queue)
+    if !review.is_installed()
         || review
             .files
             .modified(&queue.join("etc/resolv.conf"))

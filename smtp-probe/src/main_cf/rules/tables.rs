@@ -10,7 +10,31 @@ use super::super::{
 };
 use crate::report::State;
 
+/// Parameters of which a word that begins with a slash is a file of words.
+const LISTS: &[&str] = &[
+    "mydestination",
+    "mynetworks",
+    "relay_domains",
+    "virtual_alias_domains",
+    "virtual_mailbox_domains",
+];
+
 pub(super) fn look(review: &mut Review<'_>) {
+    for parameter in LISTS.iter().filter(|p| review.config.has(p)) {
+        for word in review.config.list(parameter) {
+            let path = word.trim_start_matches('!');
+            if path.starts_with('/') && review.files.modified(Path::new(path)).is_none() {
+                let what = "Postfix refuses all mail for it";
+                missing(
+                    review,
+                    (parameter, &word),
+                    Path::new(path),
+                    what,
+                    "write it, or remove it here",
+                );
+            }
+        }
+    }
     let all: Vec<(String, Vec<String>)> = review
         .config
         .settings()
@@ -123,18 +147,12 @@ fn file(review: &mut Review<'_>, parameter: &str, table: &Table) {
     misnamed(review, at, &source);
     let source = review.path(&table.name);
     let Some(path) = review.locate(&source) else {
-        let is_here = source.parent() == Some(review.folder);
-        let state = if is_here { State::Crit } else { State::Warn };
-        let where_ = if is_here { "" } else { " on this machine" };
-        let what = format!(
-            "{} is not there{where_}: mail that needs it is refused with 451",
-            source.display()
-        );
         let hint = match INDEXED.iter().any(|(kind, _)| *kind == table.kind) {
             true => format!("write it and run postmap {written}, or remove it here"),
             false => "write it, or remove it here".to_owned(),
         };
-        review.find_word("table-missing", state, at, what, hint);
+        let what = "mail that needs it is refused with 451";
+        missing(review, at, &source, what, &hint);
         return;
     };
     index(review, at, table, &path);
@@ -142,6 +160,15 @@ fn file(review: &mut Review<'_>, parameter: &str, table: &Table) {
     if !parameter.contains("passw") {
         content(review, at, table, &path);
     }
+}
+
+/// A file that is not there; in a folder that is elsewhere it may be on another machine.
+fn missing(review: &mut Review<'_>, at: (&str, &str), path: &Path, what: &str, hint: &str) {
+    let is_here = path.starts_with(review.folder);
+    let state = if is_here { State::Crit } else { State::Warn };
+    let where_ = if is_here { "" } else { " on this machine" };
+    let what = format!("{} is not there{where_}: {what}", path.display());
+    review.find_word("table-missing", state, at, what, hint);
 }
 
 /// A file with the name of another parameter.
@@ -254,46 +281,56 @@ fn content(review: &mut Review<'_>, at: (&str, &str), table: &Table, path: &Path
     let own = review.config.value("mydomain");
     let mut told = 0_usize;
     for (key, value, line) in entries {
-        let wrong = wrong(at.0, &key, &value, &own);
-        if let Some((state, what)) = wrong {
+        for what in wrong(at.0, &key, &value, &own) {
             let what = format!("line {line} of {name}: {what}");
             let hint = format!("mend it and run postmap {}", at.1);
-            review.find_word("table-syntax", state, at, what, hint);
+            review.find_word("table-syntax", State::Warn, at, what, hint);
             told += 1;
         }
-        if told == 5 {
+        if told >= 5 {
             return;
         }
     }
 }
 
-fn wrong(parameter: &str, key: &str, value: &str, own: &str) -> Option<(State, String)> {
+/// What is wrong with an entry.
+fn wrong(parameter: &str, key: &str, value: &str, own: &str) -> Vec<String> {
     if value.is_empty() {
-        return Some((State::Warn, format!("{key} has no value")));
+        return vec![format!("{key} has no value")];
     }
+    let is_of_addresses =
+        parameter.starts_with("virtual_alias") || parameter.starts_with("canonical");
+    let mut wrong: Vec<String> = Vec::new();
     for part in [key, value] {
         if part.contains("\\@") {
-            let what = format!("{part} has a backslash, which becomes a part of the address");
-            return Some((State::Warn, what));
+            wrong.push(format!(
+                "{part} has a backslash, which becomes a part of the address"
+            ));
         }
-    }
-    if !parameter.starts_with("virtual_alias") && !parameter.starts_with("canonical") {
-        return None;
     }
     let domain_of = |text: &str| text.rsplit_once('@').map(|(_, d)| d.to_ascii_lowercase());
-    let key = domain_of(key)?;
-    for target in words(value) {
-        let target = domain_of(&target)?;
-        for known in [key.as_str(), own] {
-            if known.len() > 5 && target != known && distance(&target, known, 2).is_some() {
-                return Some((
-                    State::Warn,
-                    format!("{target} looks like a slip for {known}"),
-                ));
-            }
+    let Some(key) = domain_of(key).filter(|_| is_of_addresses) else {
+        return wrong;
+    };
+    for target in words(value).iter().filter_map(|w| domain_of(w)) {
+        let mut known = [key.as_str(), own].into_iter();
+        if let Some(known) = known.find(|known| is_slip(&target, known)) {
+            wrong.push(format!("{target} looks like a slip for {known}"));
         }
     }
-    None
+    wrong
+}
+
+/// Whether a domain is another but for a letter or two. Another number or another end is another domain.
+fn is_slip(domain: &str, known: &str) -> bool {
+    let end = |name: &str| name.rsplit_once('.').map(|(_, end)| end.to_owned());
+    let digits = |name: &str| -> String { name.matches(|c: char| c.is_ascii_digit()).collect() };
+    let most = if known.len() < 10 { 1 } else { 2 };
+    domain != known
+        && known.len() > 5
+        && end(domain) == end(known)
+        && digits(domain) == digits(known)
+        && distance(domain, known, most).is_some()
 }
 
 #[cfg(test)]
@@ -302,20 +339,25 @@ mod tests {
 
     #[test]
     fn slips_in_entries() {
-        let wrong =
-            |key, value| wrong("virtual_alias_maps", key, value, "corp.example").map(|w| w.1);
-        assert_eq!(wrong("a@corp.example", "b@other.example"), None);
+        let wrong = |key, value| wrong("virtual_alias_maps", key, value, "corp.example").join("; ");
+        for fine in ["b@other.example", "root, b@corp.example"] {
+            assert_eq!(wrong("a@corp.example", fine), "");
+        }
+        assert!(wrong("a@corp.example", r"b\@corp.example").contains("backslash"));
+        assert!(wrong("a@corp.example", "root, b@copr.example").contains("slip"));
+        let both = wrong("a@yourdomain", r"a\@yourdoamin");
         assert!(
-            wrong("a@corp.example", r"b\@corp.example")
-                .unwrap()
-                .contains("backslash")
+            both.contains("backslash") && both.contains("slip"),
+            "{both}"
         );
-        assert!(
-            wrong("a@corp.example", "b@copr.example")
-                .unwrap()
-                .contains("slip")
-        );
-        assert!(wrong("a@corp.example", "").unwrap().contains("no value"));
+        assert!(wrong("a@corp.example", "").contains("no value"));
+        for (key, other) in [
+            ("a@mail1.corp.example", "a@mail2.corp.example"),
+            ("a@firm.de", "a@firm.eu"),
+            ("a@abcd.de", "a@axyd.de"),
+        ] {
+            assert_eq!(wrong(key, other), "");
+        }
     }
 
     #[test]

@@ -46,6 +46,82 @@ smtp_sasl_password_maps = hash:/etc/postfix/passwords
 }
 
 #[test]
+fn lists_in_files_that_are_not_there() {
+    let rule = "table-missing";
+    for (list, state) in [
+        ("/etc/postfix/nets", State::Crit),
+        ("/srv/elsewhere/nets", State::Warn),
+    ] {
+        let at = [(state, "mynetworks", 1)];
+        expect(&format!("mynetworks = 127.0.0.1 {list}\n"), rule, &at);
+    }
+}
+
+/// Packages put examples beside main.cf, which are not what it names.
+#[test]
+fn a_file_of_the_same_name_is_another() {
+    let main = "transport_maps = texthash:/etc/postfix/maps/transport\n";
+    let files = Fake::default().file("/etc/postfix/main.cf", main, 1).file(
+        "/etc/postfix/transport",
+        "# an example\n",
+        1,
+    );
+    let all = found(&checks_of(files));
+    assert!(
+        all.iter()
+            .any(|(rule, state, ..)| rule == "table-missing" && *state == State::Crit),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn what_is_wrong_very_often_is_told_some_times() {
+    let nets: String = (0..6_000)
+        .map(|n| {
+            format!(
+                "!10.{}.{}.1 9.{}.{}.1\n",
+                n / 250,
+                n % 250,
+                n / 250,
+                n % 250
+            )
+        })
+        .collect();
+    let files = Fake::default()
+        .file(
+            "/etc/postfix/main.cf",
+            "mynetworks = /etc/postfix/nets\n",
+            1,
+        )
+        .file("/etc/postfix/nets", &nets, 1);
+    let checks = checks_of(files);
+    let public: Vec<&Check> = checks
+        .iter()
+        .filter(|c| {
+            c.data
+                .as_ref()
+                .is_some_and(|d| d["rule"] == "mynetworks-public")
+        })
+        .collect();
+    assert_eq!(public.len(), 20);
+    assert!(
+        public[19].text.ends_with("(and 2480 more of the kind)"),
+        "{}",
+        public[19].text
+    );
+    // One that names itself.
+    let itself = "/etc/postfix/nets ".repeat(300);
+    let files = Fake::default()
+        .file(
+            "/etc/postfix/main.cf",
+            "mynetworks = /etc/postfix/nets\n",
+            1,
+        )
+        .file("/etc/postfix/nets", &itself, 1);
+    assert!(!checks_of(files).is_empty());
+}
+
+#[test]
 fn caches_are_no_tables_of_people() {
     let main = "smtp_tls_session_cache_database = btree:${data_directory}/smtp_scache\n";
     expect(main, "table-missing", &[]);

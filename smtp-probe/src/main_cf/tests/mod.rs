@@ -6,6 +6,7 @@ use super::{files::Fake, *};
 
 mod files;
 mod smtpd;
+mod stock;
 
 fn checks(main: &str) -> Vec<Check> {
     checks_of(Fake::default().file("/etc/postfix/main.cf", main, 1))
@@ -124,7 +125,7 @@ fn networks_that_are_too_wide() {
         );
     }
     let syntax = "mynetworks-syntax";
-    for wrong in ["10.0.0.5/8", "2001:db8::/32", "localhost"] {
+    for wrong in ["10.0.0.5/8", "2001:db8::/32", "mail/24"] {
         expect(
             &format!("mynetworks = {wrong}\n"),
             syntax,
@@ -174,6 +175,19 @@ fn networks_behind_docker() {
         &[(State::Ok, "mynetworks", 1)],
     );
     expect("mynetworks = 172.17.0.0/16, 10.1.0.0/16\n", rule, &[]);
+    // What is as likely a machine or a router of one's own.
+    for host in ["10.0.0.9", "192.168.0.1", "10.1.0.1/32"] {
+        expect(
+            &format!("mynetworks = {host}\n"),
+            rule,
+            &[(State::Warn, "mynetworks", 1)],
+        );
+    }
+    expect(
+        "mynetworks = localhost 10.1.0.0/16\n",
+        "mynetworks-name",
+        &[(State::Warn, "mynetworks", 1)],
+    );
 }
 
 #[test]
@@ -190,6 +204,11 @@ fn whose_network_a_style_trusts() {
         &[(State::Warn, "mynetworks_style", 1)],
     );
     expect("mynetworks_style = host\n", rule, &[]);
+    expect("compatibility_level = 2\n", rule, &[]);
+    expect("inet_interfaces = loopback-only\n", rule, &[]);
+    for old in ["a = b\n", "compatibility_level = 1\n"] {
+        expect(old, rule, &[(State::Warn, "mynetworks", 0)]);
+    }
     expect(
         "mynetworks =\nmynetworks_style = class\n",
         rule,
@@ -286,6 +305,15 @@ fn the_next_server() {
         &[(State::Ok, "relayhost", 1)],
     );
     expect("relayhost = [10.0.0.9]:25\n", "relayhost-port", &[]);
+    assert!(
+        text("relayhost = 2001:db8::9\n", "relayhost-unbracketed").contains("2001:db8::9 without")
+    );
+    // The MX of the domain are others.
+    expect(
+        "myhostname = a.corp.example\nmydomain = corp.example\nrelayhost = $mydomain\n",
+        "relayhost-loop",
+        &[],
+    );
     let rule = "relayhost-loop";
     expect(
         "myhostname = a.corp.example\nrelayhost = [a.corp.example]\n",

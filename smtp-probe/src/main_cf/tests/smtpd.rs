@@ -39,6 +39,18 @@ fn lists_that_let_all_through() {
         rule,
         &[],
     );
+    // What is not set has the default of the level.
+    expect("myhostname = a.corp.example\n", rule, &[]);
+    expect("compatibility_level = 3.6\n", rule, &[]);
+    let recipient = "smtpd_recipient_restrictions";
+    let lacking = format!("{recipient} = permit_mynetworks, reject_unknown_client_hostname\n");
+    expect(&lacking, rule, &[(State::Crit, recipient, 1)]);
+    expect(&format!("{lacking}compatibility_level = 2\n"), rule, &[]);
+    expect(
+        "compatibility_level = 0\n",
+        rule,
+        &[(State::Crit, relay, 0)],
+    );
     let rule = "relay-restrictions-leak";
     for leak in [
         "check_recipient_access inline:{gmail.com=OK}",
@@ -106,6 +118,18 @@ fn lists_of_the_dead() {
         rule,
         &[(State::Warn, "postscreen_dnsbl_sites", 1)],
     );
+    // This one takes no word of its own.
+    expect(
+        &format!("{list} = reject_maps_rbl, reject_rbl_client bl.njabl.org\n"),
+        rule,
+        &[(State::Warn, list, 1)],
+    );
+    let main = "smtpd_restriction_classes = ours\nours = reject_rbl_client A.example=127.0.0.2\n\
+        smtpd_helo_restrictions = ours, reject_rhsbl_helo names.example\n\
+        postscreen_dnsbl_sites = b.example*2, c.example=127.0.0.[2..11]*3\n";
+    let config = Config::parse(main, "main.cf", "/x");
+    let zones = rules::zones(&Review::new(&config, &Fake::default(), Path::new("/x")));
+    assert_eq!(zones, ["a.example", "b.example", "c.example"]);
     let main = format!("{list} = reject_rbl_client zen.spamhaus.org\n");
     let files = Fake::default().file("/etc/postfix/main.cf", &main, 1).file(
         "/var/spool/postfix/etc/resolv.conf",
@@ -141,6 +165,8 @@ fn passwords_in_clear() {
         rule,
         &[],
     );
+    // Nothing crosses a network.
+    expect(&format!("{on}inet_interfaces = loopback-only\n"), rule, &[]);
     let rule = "sasl-password-in-clear";
     let on = "smtp_sasl_auth_enable = yes\n";
     let at = |state| [(state, "smtp_sasl_auth_enable", 1)];

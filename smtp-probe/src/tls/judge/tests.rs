@@ -43,6 +43,12 @@ fn each_fault_of_a_certificate_is_told_by_its_own_check() {
         (made.through_another(), name, [ok, ok, ok], ""),
         (made.expired(), name, [ok, ok, crit], "expired on"),
         (
+            made.expired_before_another(),
+            name,
+            [ok, ok, crit],
+            "expired on",
+        ),
+        (
             made.not_yet_valid(),
             name,
             [ok, ok, crit],
@@ -179,4 +185,78 @@ fn a_chain_that_is_sent_whole_with_a_root_of_its_own_names_that_root() {
     );
     let found = judge(der, Ok(&roots(&ours)), &target, SystemClock.now());
     assert_eq!(states(&found)[0], State::Crit, "{found:#?}");
+}
+
+#[test]
+fn dates_and_the_chain_are_each_told_by_their_own_check() {
+    let (made, others) = (Certificates::new(), Certificates::new());
+    let now = SystemClock.now();
+    let (ok, crit) = (State::Ok, State::Crit);
+    // Nobody of these is trusted.
+    let identity = made.expired_before_another();
+    let found = judged(&identity, &RootCertStore::empty(), "relay.example", now);
+    assert_eq!(states(&found), [crit, ok, crit], "{found:#?}");
+    assert!(
+        found.checks[0]
+            .text
+            .contains("breaks off at an authority between"),
+        "{found:#?}"
+    );
+    // One of the same name is, whose signature it is not.
+    let found = judged(&identity, &roots(&others), "relay.example", now);
+    assert_eq!(states(&found), [crit, ok, crit], "{found:#?}");
+    assert!(!found.is_trusted);
+    // A server's own that none of those sent has signed.
+    let mut der = ders(&identity.chain_pem());
+    der[1] = ders(&others.expired_before_another().chain_pem()).remove(1);
+    let target = Target::new("127.0.0.1", 25);
+    let found = judge(&der, Ok(&roots(&made)), &target, now);
+    assert_eq!(states(&found), [crit, ok, crit], "{found:#?}");
+    // Times are told as people write them.
+    for check in &found.checks {
+        assert!(!check.text.contains("UNIX"), "{check:#?}");
+    }
+}
+
+#[test]
+fn an_old_certificate_that_is_sent_along_and_not_needed_is_a_warning() {
+    let made = Certificates::new();
+    let identity = made.through_another_twice();
+    let found = judged(&identity, &roots(&made), "relay.example", SystemClock.now());
+    assert_eq!(
+        states(&found),
+        [State::Ok, State::Ok, State::Warn],
+        "{found:#?}"
+    );
+    assert!(found.is_trusted);
+    let hint = found.checks[2].hint.as_deref().unwrap();
+    assert!(hint.contains("an authority between"), "{hint}");
+}
+
+/// `openssl req -x509` makes a certificate that signs itself and calls itself an authority.
+#[test]
+fn a_certificate_that_signed_itself_is_good_if_it_was_given() {
+    let made = Certificates::new();
+    let now = SystemClock.now();
+    for pem in [made.self_signed().chain_pem(), made.ca_pem()] {
+        let der = ders(&pem);
+        let mut roots = RootCertStore::empty();
+        roots.add(der[0].clone()).unwrap();
+        let mut target = Target::new("127.0.0.1", 25);
+        let found = judge(&der, Ok(&roots), &target, now);
+        assert_eq!(found.checks[0].state, State::Ok, "{found:#?}");
+        assert_eq!(found.is_trusted, found.checks[1].state == State::Ok);
+        // Its dates count all the same.
+        target.thresholds.cert_days = Bounds::new(0.0, 0.0);
+        let later = Timestamp::from_second(now.as_second() + 40 * 365 * 86_400).unwrap();
+        let found = judge(&der, Ok(&roots), &target, later);
+        assert_eq!(
+            (found.checks[0].state, found.checks[2].state),
+            (State::Ok, State::Crit),
+            "{found:#?}"
+        );
+        assert!(!found.is_trusted);
+        let others = judge(&der, Ok(&self::roots(&Certificates::new())), &target, now);
+        assert_eq!(others.checks[0].state, State::Crit, "{others:#?}");
+    }
 }

@@ -1,12 +1,6 @@
 //! Commands and their answers in a session (RFC 3501 §6).
 
-use std::io;
-
-use async_imap::{
-    Authenticator, Client, Session,
-    error::Error,
-    imap_proto::{AttributeValue, Capability, MailboxDatum, Response, ResponseCode, Status},
-};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use notifier_core::{
     Secret,
     jiff::{SignedDuration, Timestamp},
@@ -21,20 +15,25 @@ use super::{
             hop::prefix,
             mark::{FIELD, Mark},
         },
-        blocking, trouble,
+        trouble,
     },
-    bounded::Bounded,
+    response::{Fetched, Response, Status, read},
+    wire::Wire,
 };
-use crate::{connection::Stop, report::Class, target::Imap};
+use crate::{connection::Stop, report::Class};
 
 /// The most old canaries that are removed at a time.
 const MOST_OLD: usize = 200;
 
 #[derive(Debug)]
 pub(super) struct Open {
-    session: Session<Bounded>,
-    /// Whether single mails can be expunged (RFC 4315); else other clients' deletions would be.
-    has_uidplus: bool,
+    wire: Wire,
+    /// How many commands were sent.
+    count: u32,
+    /// Capabilities in upper case.
+    offers: Vec<String>,
+    /// Whether somebody is logged in.
+    is_in: bool,
 }
 
 /// What a mailbox says of itself when it is opened.
@@ -45,42 +44,163 @@ pub(super) struct Opened {
 }
 
 impl Open {
+    /// Waits for the greeting, and asks what the server can do.
+    pub(super) async fn greeted(stream: Box<dyn Stream>) -> Result<Self, Stop> {
+        let mut wire = Wire::new(stream);
+        let greeting = wire.response().await?;
+        let is_in = match read(&greeting) {
+            Response::Said {
+                tag: None,
+                status: Status::Ok,
+                ..
+            } => false,
+            Response::Said {
+                tag: None,
+                status: Status::Preauth,
+                ..
+            } => true,
+            Response::Said {
+                tag: None, text, ..
+            } => {
+                let text = format!("the server refuses a session: {}", shown(text));
+                return Err(trouble(Class::Eof, text));
+            }
+            _ => return Err(trouble(Class::Proto, "what answers there speaks no IMAP")),
+        };
+        Self::begun(wire, is_in).await
+    }
+
+    /// The same after STARTTLS, where no greeting comes.
+    pub(super) async fn secured(stream: Box<dyn Stream>) -> Result<Self, Stop> {
+        Self::begun(Wire::new(stream), false).await
+    }
+
+    async fn begun(wire: Wire, is_in: bool) -> Result<Self, Stop> {
+        let mut open = Self {
+            wire,
+            count: 0,
+            offers: Vec::new(),
+            is_in,
+        };
+        open.capability().await?;
+        Ok(open)
+    }
+
+    async fn capability(&mut self) -> Result<(), Stop> {
+        let mut offers = Vec::new();
+        let mut note = |response: Response<'_>| {
+            if let Response::Offers(found) = response {
+                let found = found.split_ascii_whitespace();
+                offers.extend(found.map(str::to_ascii_uppercase));
+            }
+        };
+        self.command("CAPABILITY", &mut note).await?;
+        self.offers = offers;
+        Ok(())
+    }
+
+    fn offers(&self, name: &str) -> bool {
+        self.offers.iter().any(|o| o == name)
+    }
+
+    /// Whether TLS can begin: not where somebody is logged in already (RFC 3501 §6.2.1).
+    pub(super) fn offers_tls(&self) -> bool {
+        self.offers("STARTTLS") && !self.is_in
+    }
+
+    /// Up to where the handshake begins.
+    pub(super) async fn starttls(mut self) -> Result<Box<dyn Stream>, Stop> {
+        self.command("STARTTLS", &mut |_| {}).await?;
+        Ok(self.wire.into_stream())
+    }
+
+    /// AUTHENTICATE PLAIN (RFC 4616), which takes any character; else LOGIN.
+    pub(super) async fn log_in(&mut self, user: &str, password: &Secret) -> Result<(), Stop> {
+        if !self.is_in {
+            let entered = match self.offers("AUTH=PLAIN") {
+                true => self.plain(user, password).await,
+                false => self.login(user, password).await,
+            };
+            entered.map_err(|stop| match stop.class {
+                Class::Reply5 => {
+                    stop.with_hint("see to the name and the password of the canary's mailbox")
+                }
+                _ => stop,
+            })?;
+            self.is_in = true;
+        }
+        // A session may be offered more than a stranger.
+        self.capability().await
+    }
+
+    async fn plain(&mut self, user: &str, password: &Secret) -> Result<(), Stop> {
+        let tag = self.begin("AUTHENTICATE PLAIN").await?;
+        // Else it is refused at once.
+        if self.goes_on(&tag).await? {
+            let text = format!("\0{user}\0{}", password.expose());
+            self.wire.send(&BASE64_STANDARD.encode(text)).await?;
+            self.end(&tag, &mut |_| {}).await?;
+        }
+        Ok(())
+    }
+
+    async fn login(&mut self, user: &str, password: &Secret) -> Result<(), Stop> {
+        if self.offers("LOGINDISABLED") {
+            let stop = trouble(Class::Proto, "the server takes no password on this port");
+            return Err(stop.with_hint("use imaps:// and its port for the canary's mailbox"));
+        }
+        let (Some(user), Some(password)) = (quoted(user), quoted(password.expose())) else {
+            let text = "the name or the password has characters that only AUTHENTICATE PLAIN takes, which the server does not offer";
+            return Err(trouble(Class::Local, text));
+        };
+        self.command(&format!("LOGIN {user} {password}"), &mut |_| {})
+            .await
+    }
+
     /// Sends a command; what comes before its answer is handed over. An answer that is no OK, or
     /// the end of the session, is an error.
     async fn command(
         &mut self,
         text: &str,
-        each: &mut (dyn FnMut(&Response<'_>) + Send),
+        each: &mut (dyn FnMut(Response<'_>) + Send),
     ) -> Result<(), Stop> {
-        let sent = said(self.session.run_command(text).await)?;
+        let tag = self.begin(text).await?;
+        self.end(&tag, each).await
+    }
+
+    /// Sends a command, and says its tag.
+    async fn begin(&mut self, text: &str) -> Result<String, Stop> {
+        self.count += 1;
+        let tag = format!("a{}", self.count);
+        self.wire.send(&format!("{tag} {text}")).await?;
+        Ok(tag)
+    }
+
+    async fn end(
+        &mut self,
+        tag: &str,
+        each: &mut (dyn FnMut(Response<'_>) + Send),
+    ) -> Result<(), Stop> {
         loop {
-            let response = self.session.read_response().await;
-            let Some(response) = said(response.map_err(Error::Io))? else {
-                return said(Err(Error::ConnectionLost));
-            };
-            match response.parsed() {
-                Response::Done {
-                    tag,
-                    status,
-                    information,
-                    ..
-                } if *tag == sent => {
-                    let text = information.as_deref().unwrap_or_default();
-                    return match status {
-                        Status::Ok => Ok(()),
-                        _ => Err(trouble(Class::Reply5, shown(text))),
-                    };
-                }
-                Response::Data {
-                    status: Status::Bye,
-                    information,
-                    ..
-                } => {
-                    let text = shown(information.as_deref().unwrap_or_default());
-                    let text = format!("the server ends the session: {text}");
-                    return Err(trouble(Class::Eof, text));
-                }
-                other => each(other),
+            let response = self.wire.response().await?;
+            let response = read(&response);
+            match answer(&response, tag) {
+                Some(answer) => return answer,
+                None => each(response),
+            }
+        }
+    }
+
+    /// Whether the rest of a command is wanted; else it is done already.
+    async fn goes_on(&mut self, tag: &str) -> Result<bool, Stop> {
+        loop {
+            let response = self.wire.response().await?;
+            let response = read(&response);
+            if response == Response::Go {
+                return Ok(true);
+            }
+            if let Some(answer) = answer(&response, tag) {
+                return answer.map(|()| false);
             }
         }
     }
@@ -102,11 +222,14 @@ impl Open {
         let quoted = mailbox.replace('\\', "\\\\").replace('"', "\\\"");
         let mut opened = Opened::default();
         let text = format!("SELECT \"{quoted}\"");
-        let mut note = |response: &Response<'_>| {
-            if let Response::Data { code, .. } = response {
-                match code {
-                    Some(ResponseCode::UidNext(next)) => opened.next = Some(*next),
-                    Some(ResponseCode::UidValidity(v)) => opened.validity = Some(*v),
+        let mut note = |response: Response<'_>| {
+            if let Response::Said { code, .. } = response
+                && let Some((name, number)) = code.split_once(' ')
+            {
+                let number = number.trim().parse().ok();
+                match name.to_ascii_uppercase().as_str() {
+                    "UIDNEXT" => opened.next = number,
+                    "UIDVALIDITY" => opened.validity = number,
                     _ => {}
                 }
             }
@@ -122,8 +245,8 @@ impl Open {
     pub(super) async fn search(&mut self, query: &str) -> Result<Vec<u32>, Stop> {
         let mut uids = Vec::new();
         let text = format!("UID SEARCH {query}");
-        let mut note = |response: &Response<'_>| {
-            if let Response::MailboxData(MailboxDatum::Search(found)) = response {
+        let mut note = |response: Response<'_>| {
+            if let Response::Found(found) = response {
                 uids.extend(found);
             }
         };
@@ -147,12 +270,13 @@ impl Open {
             return Ok(found);
         }
         let text = format!("UID FETCH {} {items}", set(uids));
-        let mut note = |response: &Response<'_>| {
-            if let Response::Fetch(_, attributes) = response {
-                let fetched = Fetched::of(attributes);
-                // What was not asked for may come too.
-                let asked = fetched.filter(|f| uids.contains(&f.uid));
-                found.extend(asked.and_then(|f| read(&f)));
+        let mut note = |response: Response<'_>| {
+            // What was not asked for may come too.
+            if let Response::Mail(mail) = response
+                && uids.contains(&mail.uid)
+                && found.len() < uids.len()
+            {
+                found.extend(read(&mail));
             }
         };
         self.command(&text, &mut note).await?;
@@ -166,7 +290,7 @@ impl Open {
         let set = set(&uids);
         let flags = format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)");
         self.command(&flags, &mut |_| {}).await?;
-        match self.has_uidplus {
+        match self.offers("UIDPLUS") {
             true => {
                 self.command(&format!("UID EXPUNGE {set}"), &mut |_| {})
                     .await
@@ -189,48 +313,20 @@ impl Open {
     }
 }
 
-/// What a server says of a mail.
-#[derive(Debug)]
-pub(super) struct Fetched<'a> {
-    uid: u32,
-    /// The part that was asked for.
-    data: Option<&'a [u8]>,
-    /// When it came there: `22-Nov-2026 04:21:27 +0000`.
-    date: Option<&'a str>,
-}
-
-impl<'a> Fetched<'a> {
-    fn of(attributes: &'a [AttributeValue<'_>]) -> Option<Self> {
-        let mut uid = None;
-        let (mut data, mut date) = (None, None);
-        for attribute in attributes {
-            match attribute {
-                AttributeValue::Uid(n) => uid = Some(*n),
-                AttributeValue::BodySection { data: found, .. } => data = found.as_deref(),
-                AttributeValue::InternalDate(found) => date = Some(found.as_ref()),
-                _ => {}
-            }
-        }
-        Some(Self {
-            uid: uid?,
-            data,
-            date,
-        })
-    }
-
+impl Fetched<'_> {
     /// Its number, if it is anybody's canary.
     fn canary(&self) -> Option<u32> {
-        let head = Head::read(self.data?);
+        let head = Head::read(self.data.as_deref()?);
         let mark = head.get("x-canary").and_then(Mark::read);
         mark.map(|_| self.uid)
     }
 
     pub(super) fn mail(&self) -> Option<Mail> {
-        let data = self.data?;
+        let data = self.data.as_deref()?;
         let at = |text: &str| Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", text.trim()).ok();
         Some(Mail {
             start: data[..data.len().min(MOST_OCTETS)].to_vec(),
-            at: self.date.and_then(at),
+            at: self.date.as_deref().and_then(at),
             place: Place::Uid(self.uid),
         })
     }
@@ -241,112 +337,34 @@ fn set(uids: &[u32]) -> String {
     uids.join(",")
 }
 
-/// What went wrong, without more of the server's words than fit a line.
-fn said<T>(result: Result<T, Error>) -> Result<T, Stop> {
-    result.map_err(|e| {
-        let class = match &e {
-            Error::Io(e) if e.kind() == io::ErrorKind::Other => Class::Proto,
-            Error::Io(_) | Error::ConnectionLost => Class::Eof,
-            Error::Bad(_) | Error::No(_) => Class::Reply5,
-            Error::Validate(_) => Class::Local,
-            _ => Class::Proto,
-        };
-        trouble(class, shown(&e.to_string()))
-    })
+/// What the answer to this command says, if it is that; or that the session is over.
+fn answer(response: &Response<'_>, sent: &str) -> Option<Result<(), Stop>> {
+    let Response::Said {
+        tag, status, text, ..
+    } = response
+    else {
+        return None;
+    };
+    match (tag, status) {
+        (Some(tag), Status::Ok) if *tag == sent => Some(Ok(())),
+        (Some(tag), _) if *tag == sent => Some(Err(trouble(Class::Reply5, shown(text)))),
+        (None, Status::Bye) => {
+            let text = format!("the server ends the session: {}", shown(text));
+            Some(Err(trouble(Class::Eof, text)))
+        }
+        _ => None,
+    }
+}
+
+/// As a quoted string; `None` if it cannot be one (RFC 3501 §4.3).
+fn quoted(text: &str) -> Option<String> {
+    let is_it = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let escaped = || text.replace('\\', "\\\\").replace('"', "\\\"");
+    is_it.then(|| format!("\"{}\"", escaped()))
 }
 
 /// A server's words on one line.
 fn shown(text: &str) -> String {
     let text = prefix(text, 300);
     text.chars().flat_map(char::escape_debug).collect()
-}
-
-/// Up to where the handshake begins.
-pub(super) async fn starttls(stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Stop> {
-    let mut client = Client::new(Bounded::new(stream));
-    greeting(&mut client).await?;
-    said(client.run_command_and_check_ok("STARTTLS", None).await).map_err(|stop| {
-        stop.with_hint("the mailbox' server offers no TLS on this port: use imaps:// and its port")
-    })?;
-    // What came before the handshake is dropped with the client.
-    Ok(client.into_inner().into_inner())
-}
-
-async fn greeting(client: &mut Client<Bounded>) -> Result<(), Stop> {
-    match client.read_response().await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(trouble(Class::Eof, "the server closed the connection")),
-        Err(e) => said(Err(Error::Io(e))),
-    }
-}
-
-pub(super) async fn log_in(
-    imap: &Imap,
-    stream: Box<dyn Stream>,
-    is_greeted: bool,
-) -> Result<Open, Stop> {
-    let password = imap.login.password.clone();
-    let password = blocking(move || {
-        let read = password.read("canary password");
-        read.map_err(|e| trouble(Class::Local, e.to_string()))
-    })
-    .await?;
-    let mut client = Client::new(Bounded::new(stream));
-    if !is_greeted {
-        greeting(&mut client).await?;
-    }
-    let user = imap.login.user.clone();
-    let plain = Plain {
-        user: user.clone(),
-        password: password.clone(),
-    };
-    let entered = match client.authenticate("PLAIN", plain).await {
-        Err((Error::Bad(_), client)) => client.login(user, password.expose()).await,
-        Err((Error::No(text), client)) if lacks_plain(&text) => {
-            client.login(user, password.expose()).await
-        }
-        entered => entered,
-    };
-    let session = match entered {
-        Ok(session) => session,
-        Err((e, _)) => {
-            return said(Err(e)).map_err(|stop| {
-                stop.with_hint("see to the name and the password of the canary's mailbox")
-            });
-        }
-    };
-    let mut open = Open {
-        session,
-        has_uidplus: false,
-    };
-    let mut has_uidplus = false;
-    let mut note = |response: &Response<'_>| {
-        if let Response::Capabilities(offers) = response {
-            let is_it = |c: &Capability<'_>| matches!(c, Capability::Atom(a) if a.eq_ignore_ascii_case("UIDPLUS"));
-            has_uidplus |= offers.iter().any(is_it);
-        }
-    };
-    open.command("CAPABILITY", &mut note).await?;
-    open.has_uidplus = has_uidplus;
-    Ok(open)
-}
-
-/// Whether it is the mechanism that is refused: a wrong password is not tried twice.
-fn lacks_plain(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    text.contains("mechanism") || text.contains("unsupported")
-}
-
-/// AUTHENTICATE PLAIN (RFC 4616), which takes any character.
-struct Plain {
-    user: String,
-    password: Secret,
-}
-
-impl Authenticator for Plain {
-    type Response = String;
-
-    fn process(&mut self, _: &[u8]) -> String {
-        format!("\0{}\0{}", self.user, self.password.expose())
-    }
 }
