@@ -11,6 +11,7 @@ mod past;
 mod prober;
 mod queue;
 mod report;
+mod secrets;
 mod session;
 mod target;
 mod tls;

@@ -10,7 +10,7 @@ use crate::{
     past::Past,
     queue,
     report::{Check, Phase, Report, milliseconds},
-    session,
+    secrets, session,
     target::{Level, Target},
 };
 
@@ -75,7 +75,7 @@ impl Prober {
     /// Checks. It ends in bounded time, whatever the server does, and never fails: what could
     /// not be found out is a check too.
     pub async fn run(&mut self) -> Report {
-        let target = &self.target;
+        let target = &secrets::read(&self.target).await;
         let clock = self.clock.as_ref();
         let started = clock.now();
         let begun = Instant::now();
@@ -105,6 +105,7 @@ impl Prober {
             let relay = dns::Relay::seen(seen.banner.as_ref(), &checks);
             checks.extend(dns::run(target, relay).await);
         }
+        secrets::mask(target, &mut checks);
         let mut report = Report::new(target.name.clone(), started, checks);
         report.timings = seen.timings;
         report

@@ -222,7 +222,8 @@ pub struct Thresholds {
     pub active_age: Bounds,
     /// Messages a minute by which the queue grows: 10, 100.
     pub queue_growth: Bounds,
-    /// Percent of the spool's room and of its inodes that are free: 20, 5.
+    /// Percent of the spool's room and of its inodes that are free: 20, 5. The room's counts only
+    /// where less than 10 GiB is free.
     pub spool_free: Bounds,
 }
 

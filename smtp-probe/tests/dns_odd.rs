@@ -39,9 +39,12 @@ fn one<'c>(checks: &'c [Check], id: &str) -> &'c Check {
     found.unwrap_or_else(|| panic!("{id} is missing: {checks:#?}"))
 }
 
+/// What comes back for a question.
+type Answers = fn(&[u8]) -> Vec<Vec<u8>>;
+
 /// Answers every question by what `answers` makes of it, by UDP, and by TCP with a length that
 /// nothing follows.
-async fn garbage(answers: fn(&[u8]) -> Vec<Vec<u8>>) -> (SocketAddr, JoinSet<io::Result<()>>) {
+async fn garbage(answers: Answers) -> (SocketAddr, JoinSet<io::Result<()>>) {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
@@ -77,7 +80,7 @@ async fn garbage(answers: fn(&[u8]) -> Vec<Vec<u8>>) -> (SocketAddr, JoinSet<io:
 /// Noise, noise under the question's number, another's answer, a cut one, and all of it often.
 #[tokio::test]
 async fn answers_that_are_none() {
-    let kinds: [fn(&[u8]) -> Vec<Vec<u8>>; 5] = [
+    let kinds: [Answers; 5] = [
         |_| vec![vec![0x5a; 300]],
         |asked| vec![[&asked[..2], &[0x81, 0x80], &[0xff; 400]].concat()],
         |asked| {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use smtp_probe::{Battery, Check, Prober, State, Target};
+use smtp_probe::{Battery, Check, Expect, Prober, State, Target};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -29,6 +29,7 @@ type Answers = fn(&str) -> Answer;
 #[derive(Default)]
 struct Counts {
     data: AtomicUsize,
+    messages: AtomicUsize,
     connections: AtomicUsize,
     most_refusals: AtomicUsize,
 }
@@ -57,6 +58,9 @@ async fn session(stream: TcpStream, answers: Answers, counts: Arc<Counts>) {
         line.clear();
         if command == "DATA" {
             counts.data.fetch_add(1, Ordering::SeqCst);
+        }
+        if command == "." {
+            counts.messages.fetch_add(1, Ordering::SeqCst);
         }
         let reply = match answers(&command) {
             Answer::Line(reply) => reply,
@@ -215,4 +219,42 @@ async fn names_that_would_change_a_command_are_not_sent() {
         (State::Unknown, "local")
     );
     assert_eq!(counts.data.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn no_message_goes_by_way_of_a_domain_that_was_only_guessed() {
+    // Of a domain that somebody else has, this would be sent there.
+    let unwraps: Answers = |command| match command.contains("%example.net@company.com") {
+        true => takes_all(command),
+        false if command == "DATA" => Answer::Line("354 go on"),
+        false => refuses(command),
+    };
+    for (own, messages) in [(None, 0), (Some("company.com"), 1)] {
+        let (port, counts) = serve(unwraps).await;
+        let found = check(port, |t| {
+            t.send = true;
+            t.from = vec!["a@company.com".to_owned()];
+            let mut battery = Battery::default();
+            battery.own_domain = own.map(str::to_owned);
+            t.open_relay = Some(battery);
+        })
+        .await;
+        assert_eq!(found.state, State::Crit, "{found:#?}");
+        assert_eq!(counts.messages.load(Ordering::SeqCst), messages, "{own:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_greylists_is_closed_and_not_trusting_yet() {
+    let (port, _) = serve(|command| match command.starts_with("RCPT") {
+        true => Answer::Line("450 4.2.0 Greylisted"),
+        false => refuses(command),
+    })
+    .await;
+    let found = check(port, |_| {}).await;
+    assert_eq!(found.state, State::Ok, "{found:#?}");
+    assert!(found.text.starts_with("closed, deferred"), "{found:#?}");
+    let found = check(port, |t| t.expect = Expect::Trusted).await;
+    assert_eq!(found.state, State::Warn, "{found:#?}");
+    assert!(found.hint.unwrap().contains("again"));
 }

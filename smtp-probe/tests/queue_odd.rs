@@ -227,3 +227,19 @@ async fn a_folder_s_files_are_the_queue() {
         "{reasons:#?}"
     );
 }
+
+#[tokio::test]
+async fn a_queue_whose_socket_is_gone_is_that_of_a_postfix_that_is_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    put(folder, "deferred/4/4jWKZS0gRfz2x", 0o700, b"");
+    fs::create_dir(folder.join("public")).unwrap();
+    let report = probe(Queue::Folder(folder.to_path_buf()), Level::Ready).await;
+    let depth = check(&report, "queue_depth");
+    assert_eq!(depth.state, State::Crit, "{depth:#?}");
+    assert!(
+        depth.text.starts_with("Postfix is not running"),
+        "{depth:#?}"
+    );
+    assert!(depth.text.ends_with("1 message: 1 deferred"), "{depth:#?}");
+}

@@ -58,7 +58,7 @@ impl Hidden {
 
     /// The text with `***` where a password stands.
     pub fn cover<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut out = self.redactor.redact(text);
+        let mut out = Cow::Borrowed(text);
         for password in &self.passwords {
             let password = password.expose();
             let words = out.split(|c: char| !is_of_word(c));
@@ -73,7 +73,10 @@ impl Hidden {
                 out = Cow::Owned(replaced(&out, &word));
             }
         }
-        out
+        match out {
+            Cow::Borrowed(text) => self.redactor.redact(text),
+            Cow::Owned(text) => Cow::Owned(self.redactor.redact(&text).into_owned()),
+        }
     }
 }
 
@@ -126,7 +129,14 @@ mod tests {
 
     #[test]
     fn a_password_is_found_in_each_form() {
-        for password in ["hunter2!x", "a b c d", "ünïcödé", "pass", "p/+=s?w", "\"quo\\te\""] {
+        for password in [
+            "hunter2!x",
+            "a b c d",
+            "ünïcödé",
+            "pass",
+            "p/+=s?w",
+            "\"quo\\te\"",
+        ] {
             let all = format!("\0user\0{password}");
             let framed = format!("you said {password}, and that is wrong");
             for said in [

@@ -5,8 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use notifier_core::Secret;
-use notifiers::OptionSpec;
+use notifiers::{OptionSpec, Secret};
 use smtp_probe::{Bounds, Canary, Imap, Login, Password, Tls, place};
 
 /// Where a canary is awaited, before its password is known.
@@ -195,6 +194,18 @@ pub(crate) fn destination(text: &str) -> Result<Destination, String> {
     }
 }
 
+/// Whether the address of a mailbox has a password in it.
+pub(crate) fn has_password(text: &str) -> bool {
+    let found = destination(text);
+    matches!(
+        found,
+        Ok(Destination::Mailbox {
+            password: Some(_),
+            ..
+        })
+    )
+}
+
 /// `user[:password]@host[:port][/mailbox]`, with `%40` and the like. The user and the password may
 /// have an `@` of their own, and the password a slash. No error shows any of it.
 fn mailbox(text: &str, tls: Tls) -> Result<Destination, String> {
@@ -344,6 +355,7 @@ mod tests {
             );
             assert!(!format!("{imap:?}").contains("s3"), "{imap:?}");
         }
+        assert!(has_password("imaps://a:s3cret@h") && !has_password("imaps://a@h"));
         let file = destination("imap://a:s3cret@h").unwrap();
         let Canary::Imap(imap) = file.canary(Some("/p".into()), None).unwrap() else {
             panic!("a mailbox")

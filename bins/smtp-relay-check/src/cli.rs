@@ -3,7 +3,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use notifier_runtime::{Env, Exit, Masker, Problems, complain, print};
+use notifier_runtime::{Env, Exit, Fatal, Masker, Problems, complain, print};
 use notifiers::{OptionKind, OptionSpec};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     plan::Plan,
     service,
     values::Values,
-    words,
+    watch, words,
 };
 
 const ABOUT: &str =
@@ -44,9 +44,9 @@ impl ExitForm {
     /// What was asked for, as far as it can be told of a command line that may be wrong.
     fn of(args: &[OsString]) -> Self {
         let words: Vec<&str> = args.iter().filter_map(|a| a.to_str()).collect();
-        let is_probe =
-            words.contains(&"--exit=probe") || words.windows(2).any(|w| w == ["--exit", "probe"]);
-        match is_probe {
+        let behind = words.windows(2).filter(|w| w[0] == "--exit").map(|w| w[1]);
+        let within = words.iter().filter_map(|w| w.strip_prefix("--exit="));
+        match behind.chain(within).any(|word| word == "probe") {
             true => Self::Probe,
             false => Self::Plugin,
         }
@@ -86,11 +86,22 @@ pub(crate) fn run(args: Vec<OsString>, env: &Env) -> ExitCode {
         Err(problems) => return fail(problems),
     };
     if plan.run.bool("check-config") {
+        if plan.run.bool("watch")
+            && let Err(fatal) = watch::settings(&plan, env)
+        {
+            complain(NAME, &Masker::default(), &fatal);
+            return ExitCode::from(form.wrong());
+        }
         return match print(NAME, &plan.describe()) {
             Exit::Ok => ExitCode::SUCCESS,
             _ => ExitCode::from(form.wrong()),
         };
     }
+    // The last word counts.
+    let form = match plan.run.text("exit") {
+        Some("probe") => ExitForm::Probe,
+        _ => ExitForm::Plugin,
+    };
     let is_service = plan.run.text("listen").is_some() || plan.run.bool("watch");
     let code = match is_service {
         true => service::run(plan, env).map(|()| 0),
@@ -144,7 +155,12 @@ fn given(matches: &ArgMatches) -> Result<Given, Problems> {
             values.set(spec, said);
         }
     }
-    problems.into_result().map(|()| out)
+    problems.into_result()?;
+    if out.target.text("canary").is_some_and(check::has_password) {
+        let why = "--canary: others on this machine can see the password of a command line; use --canary-password-file";
+        complain(NAME, &Masker::default(), &Fatal::new(Exit::Usage, why));
+    }
+    Ok(out)
 }
 
 fn usage(e: &clap::Error) -> Problems {

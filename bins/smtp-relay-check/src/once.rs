@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use futures_util::{StreamExt, stream};
 use notifier_runtime::{Env, Exit, Fatal, print};
 use smtp_probe::{
-    Prober, Report,
+    Prober, Report, State,
     format::{self, Labelled, Table},
 };
 
@@ -31,11 +31,12 @@ pub(crate) fn run(plan: Plan, env: &Env, form: ExitForm) -> Result<u8, Fatal> {
         ExitForm::Plugin => overall.plugin_code(),
         ExitForm::Probe => overall.probe_code(),
     };
-    match print(NAME, &text) {
-        Exit::Ok => Ok(code),
-        // Nobody has seen what was found.
-        _ => Ok(form.wrong().max(code)),
-    }
+    Ok(match print(NAME, &text) {
+        Exit::Ok => code,
+        // Nobody has seen what was found. What is critical stays so: nothing is worse.
+        _ if overall == State::Crit => code,
+        _ => form.wrong(),
+    })
 }
 
 /// The reports, in the order of the targets.

@@ -127,7 +127,7 @@ impl Plan {
                     jobs.push(add(Some(table), at, &of(table), &mut problems));
                 }
             }
-            if content.targets.is_empty() {
+            if jobs.is_empty() {
                 match from_env(env, &mut problems) {
                     Some(address) => jobs.push(add(None, &address, &defaults, &mut problems)),
                     // What is on this machine can be looked at without a server.
@@ -168,11 +168,25 @@ impl Plan {
             // Without targets all is for /probe.
             self.jobs.is_empty() || self.jobs.iter().any(|j| is(&j.target))
         };
-        let rules: [(&[&str], Is, &str); 4] = [
+        let rules: [(&[&str], Is, &str); 5] = [
             (
                 &["relay-domain", "well-known", "own-domain", "victim"],
                 |t| t.open_relay.is_some(),
                 "--open-relay",
+            ),
+            (
+                &[
+                    "from",
+                    "rcpt",
+                    "rcpt-unknown",
+                    "open-relay",
+                    "canary",
+                    "send",
+                    "user",
+                    "main-cf",
+                ],
+                |t| t.level > Level::Live,
+                "--level ready or deep",
             ),
             (
                 &["domain", "dkim-selector", "dnsbl", "egress", "dns-timeout"],
@@ -213,6 +227,11 @@ impl Plan {
         {
             if !is_service {
                 problems.push(format!("--{key} does nothing without --listen or --watch"));
+            }
+        }
+        for key in ["format", "all", "quiet", "color"] {
+            if is_service && self.run.has(key) {
+                problems.push(format!("--{key} does nothing with --listen or --watch"));
             }
         }
         if self.run.has("probe-targets") && self.run.text("listen").is_none() {

@@ -1,11 +1,11 @@
 //! The values of options by their keys, and what beats what.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use notifiers::{OptionKind, OptionSpec, parse_bool, parse_duration, parse_size};
 
-/// Values that were set, each of its option's kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Values that were set, each of its option's kind. A canary's may hold a password.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Values(BTreeMap<&'static str, Vec<String>>);
 
 impl Values {
@@ -68,6 +68,16 @@ impl Values {
     }
 }
 
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(key, values)| match *key {
+            "canary" => (key, vec!["***"]),
+            _ => (key, values.iter().map(String::as_str).collect()),
+        });
+        f.debug_map().entries(shown).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +98,14 @@ mod tests {
         let mut null = Values::default();
         null.set(find(TARGET, "from").unwrap(), [String::new()]);
         assert_eq!(null.list("from").unwrap(), [""]);
+        null.set(
+            find(TARGET, "canary").unwrap(),
+            ["imap://a:s3cret@h".to_owned()],
+        );
+        let shown = format!("{null:?}");
+        assert!(
+            shown.contains("from") && !shown.contains("s3cret"),
+            "{shown}"
+        );
     }
 }

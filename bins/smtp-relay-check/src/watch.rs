@@ -74,24 +74,27 @@ fn by_mail_alone(parsed: &Parsed, problems: &mut Problems) {
     }
 }
 
-/// Watches until a signal.
-pub(crate) fn run(plan: Plan, env: &Env) -> std::result::Result<(), Fatal> {
-    let cli = cli();
+/// What the file and the environment say of the reporters and of the outbox.
+pub(crate) fn settings(plan: &Plan, env: &Env) -> std::result::Result<Parsed, Fatal> {
     let mut args: Vec<std::ffi::OsString> = Vec::new();
     for key in ["config", "listen"] {
         if let Some(value) = plan.run.text(key) {
             args.push(format!("-{key}={value}").into());
         }
     }
-    let parsed = match cli.parse(args, env)? {
-        Invocation::Run(parsed) => parsed,
-        Invocation::Print(_) => {
-            return Err(Fatal::new(
-                Exit::Internal,
-                "the settings ask for a help text",
-            ));
-        }
-    };
+    match cli().parse(args, env)? {
+        Invocation::Run(parsed) => Ok(parsed),
+        Invocation::Print(_) => Err(Fatal::new(
+            Exit::Internal,
+            "the settings ask for a help text",
+        )),
+    }
+}
+
+/// Watches until a signal.
+pub(crate) fn run(plan: Plan, env: &Env) -> std::result::Result<(), Fatal> {
+    let cli = cli();
+    let parsed = settings(&plan, env)?;
     let masker = parsed.masker();
     let watching = || -> std::result::Result<(), Fatal> {
         let context = Context::new(parsed)?;

@@ -166,6 +166,7 @@ impl<'a> Battery<'a> {
                     tls: false,
                     pretended: way.pretended,
                     verdict: Verdict::of(&reply).max(Verdict::Refused),
+                    at: Phase::Rcpt,
                     reply: Some(reply),
                 });
                 Ok(None)
@@ -223,6 +224,9 @@ impl<'a> Battery<'a> {
         .await?;
         if !mail.is_done() {
             self.note(connection, form, way, Verdict::of(&mail), Some(mail));
+            if let Some(tried) = self.tried.last_mut() {
+                tried.at = Phase::Mail;
+            }
             return Ok(Asked::going_on(refused + 1));
         }
         let rcpt = say(connection, Phase::Rcpt, &format!("RCPT TO:{}", form.to)).await?;
@@ -326,6 +330,7 @@ impl<'a> Battery<'a> {
             tls: connection.is_private,
             pretended: way.pretended,
             verdict,
+            at: Phase::Rcpt,
             reply,
         });
     }

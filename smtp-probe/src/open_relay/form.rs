@@ -129,7 +129,8 @@ pub(super) struct Form {
     /// As it stands behind RCPT TO, brackets and all.
     pub(super) to: String,
     pub(super) ending: Ending,
-    /// Whether a message may be sent to it: not to strangers' mailboxes.
+    /// Whether a message may be sent to it: not to strangers' mailboxes, nor by way of names that
+    /// were only guessed.
     pub(super) may_send: bool,
 }
 
@@ -194,6 +195,9 @@ pub(super) fn usual(names: &Names) -> Vec<Form> {
             to,
             Ending::Foreign,
         ));
+    }
+    for form in &mut forms {
+        form.may_send &= names.may_name(&form.from, &form.to);
     }
     forms
 }

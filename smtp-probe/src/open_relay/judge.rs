@@ -1,6 +1,6 @@
 //! From what became of the forms to one verdict.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -13,12 +13,14 @@ use super::{
     ID,
     battery::Halt,
     form::Ending,
-    vantage::{Vantage, network},
+    vantage::Vantage,
     verdict::{Tried, Verdict, shortened},
+    words::{MOST_NAMED, count, families, is_inner, relays_as},
 };
 
-/// The most families and codes that a text names.
-const MOST_NAMED: usize = 4;
+/// What to do about 450 and 451.
+const LATER: &str =
+    "ask again in some minutes: a server that greylists, or that lacks something, takes it then";
 
 /// All that was found.
 pub(super) struct Findings<'a> {
@@ -72,10 +74,26 @@ impl Findings<'_> {
                     tried.asked(),
                     self.answer(tried)
                 );
-                let check = none(State::Crit, Phase::Rcpt, text.clone());
+                let (state, phase, hint) = match tried.verdict {
+                    _ if tried.is_for_now() => (State::Warn, tried.at, LATER),
+                    Verdict::RefusedData => (
+                        State::Crit,
+                        Phase::Data,
+                        "look what refuses the message itself: smtpd_data_restrictions, or a filter",
+                    ),
+                    _ if tried.at == Phase::Mail => (
+                        State::Crit,
+                        Phase::Mail,
+                        "let the login send from this address (smtpd_sender_login_maps), or name one with --from that it may use",
+                    ),
+                    _ => (
+                        State::Crit,
+                        Phase::Rcpt,
+                        "put permit_sasl_authenticated before the rejects of smtpd_relay_restrictions",
+                    ),
+                };
+                let check = none(state, phase, text.clone());
                 let check = self.with_reply(check.class(class(tried.verdict)), tried);
-                let hint =
-                    "put permit_sasl_authenticated before the rejects of smtpd_relay_restrictions";
                 (Some(check.hint(hint)), text)
             }
             AfterLogin::Halted(halt) => {
@@ -123,7 +141,7 @@ impl Findings<'_> {
         let taken: Vec<&Tried> = self.tried.iter().filter(|t| t.verdict.is_open()).collect();
         if let Some(first) = taken
             .iter()
-            .find(|t| t.verdict == Verdict::AcceptedData && !self.may_be_local(t))
+            .find(|t| t.verdict == Verdict::AcceptedData && !self.may_be_local(t) && !is_inner(t))
         {
             let text = format!("open: it took a message {}", first.asked());
             return self.open(first, &taken, Phase::Eod, &text);
@@ -172,7 +190,7 @@ impl Findings<'_> {
         let at_data = self.with(Verdict::RefusedData);
         let mut text = match () {
             () if at_data == self.tried.len() => "closed, at DATA",
-            () if deferred == self.tried.len() => "closed, by deferring",
+            () if deferred == self.tried.len() => "closed, deferred",
             () => "closed",
         }
         .to_owned();
@@ -252,9 +270,14 @@ impl Findings<'_> {
                 ours.asked(),
                 self.vantage
             );
+            if ours.is_for_now() {
+                let text = format!("deferred: {text}");
+                let check = Check::warn(ID, ours.at, Class::Reply4, text);
+                return self.with_reply(check, ours).hint(LATER);
+            }
             let phase = match ours.verdict {
                 Verdict::RefusedData => Phase::Data,
-                _ => Phase::Rcpt,
+                _ => ours.at,
             };
             return self
                 .with_reply(Check::crit(ID, phase, class(ours.verdict), text), ours)
@@ -312,7 +335,7 @@ impl Findings<'_> {
     }
 
     fn with_reply(&self, check: Check, tried: &Tried) -> Check {
-        let check = check.sent(format!("RCPT TO:{}", tried.form.to));
+        let check = check.sent(tried.command());
         match &tried.reply {
             Some(reply) => check.reply(reply),
             None => check,
@@ -377,41 +400,5 @@ pub(super) fn halted(halt: &Halt, findings: Option<&Findings<'_>>) -> Check {
             }
         }
         Halt::OutOfTime => check.hint("give it more time with --timeout"),
-    }
-}
-
-/// Whether it was asked as somebody of an inner network.
-fn is_inner(tried: &Tried) -> bool {
-    let address = tried.pretended.and_then(|a| a.parse::<IpAddr>().ok());
-    address.is_some_and(|ip| network(ip) != "public")
-}
-
-/// `as 172.217.0.1, 10.255.0.2 by XCLIENT: relays`.
-fn relays_as(tried: &[&Tried]) -> String {
-    let addresses: Vec<&str> = tried.iter().filter_map(|t| t.pretended).collect();
-    format!("as {} by XCLIENT: relays", addresses.join(", "))
-}
-
-/// The families of these forms, each once.
-fn families(tried: &[&Tried]) -> String {
-    let mut words: Vec<&str> = Vec::new();
-    for tried in tried {
-        let word = tried.form.family.word();
-        if !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    let more = words.len().saturating_sub(MOST_NAMED);
-    words.truncate(MOST_NAMED);
-    match more {
-        0 => words.join(", "),
-        n => format!("{} and {n} more", words.join(", ")),
-    }
-}
-
-fn count(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        _ => format!("{n} {what}s"),
     }
 }

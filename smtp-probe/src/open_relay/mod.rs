@@ -7,6 +7,7 @@ mod message;
 mod names;
 mod vantage;
 mod verdict;
+mod words;
 
 use notifier_core::Clock;
 use tokio::time::Instant;

@@ -25,6 +25,9 @@ pub(super) struct Names {
     pub(super) address: String,
     pub(super) relay_domains: Vec<String>,
     pub(super) well_known: Vec<String>,
+    /// Of these names, those whom no message may name: nobody said that they are the server's, or
+    /// they are a provider's.
+    pub(super) unsure: Vec<String>,
 }
 
 impl Names {
@@ -48,7 +51,9 @@ impl Names {
         let addresses = target.rcpt.iter().chain(&target.from);
         let known = || {
             let mut domains = addresses.filter_map(|a| Some(a.rsplit_once('@')?.1));
-            domains.find(|d| !d.is_empty()).map(str::to_owned)
+            // One at a provider is not the server's for that.
+            let found = domains.find(|d| !d.is_empty() && !is_provider(battery, d));
+            found.map(str::to_owned)
         };
         let domain = battery.own_domain.clone().or_else(known);
         let (user, foreign) = battery
@@ -64,10 +69,22 @@ impl Names {
             address: literal(server),
             relay_domains: battery.relay_domains.clone(),
             well_known: Vec::new(),
+            unsure: Vec::new(),
         };
         // A provider's own server takes what is for it.
-        let others = battery.well_known.iter().filter(|d| **d != names.domain);
+        let is_other = |d: &&String| !d.eq_ignore_ascii_case(&names.domain);
+        let others = battery.well_known.iter().filter(is_other);
         names.well_known = others.cloned().collect();
+        let is_set = |name: &str| {
+            let own = battery.own_domain.as_deref();
+            name.eq_ignore_ascii_case(&target.host) || own.is_some_and(|own| is_within(name, own))
+        };
+        let guessed = [&names.domain, &names.host].into_iter();
+        let guessed = guessed.filter(|n| !n.starts_with('[') && !is_reserved(n) && !is_set(n));
+        let all = [&names.domain, &names.host].into_iter();
+        let providers = all.chain(&names.relay_domains);
+        let providers = providers.filter(|n| is_provider(battery, n));
+        names.unsure = guessed.chain(providers).cloned().collect();
         match names.wrong() {
             Some(name) => Err(format!("{name:?} cannot be part of an address")),
             None => Ok(names),
@@ -79,6 +96,16 @@ impl Names {
         let all = [&self.user, &self.foreign, &self.domain].into_iter();
         let mut all = all.chain(&self.relay_domains).chain(&self.well_known);
         all.find(|n| !is_plain(n))
+    }
+
+    /// Whether a message may go that names these: to nobody but the victim, and to domains that are
+    /// reserved or were set.
+    pub(super) fn may_name(&self, from: &str, to: &str) -> bool {
+        let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
+        let unsure = self.unsure.iter().map(|n| n.to_ascii_lowercase());
+        !unsure
+            .into_iter()
+            .any(|n| from.contains(&n) || to.contains(&n))
     }
 
     pub(super) fn victim(&self) -> String {
@@ -124,6 +151,28 @@ fn parent(host: &str) -> &str {
     }
 }
 
+/// Whether a name is a domain, or in it.
+fn is_within(name: &str, domain: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let rest = name.strip_suffix(&domain.to_ascii_lowercase());
+    rest.is_some_and(|r| r.is_empty() || r.ends_with('.'))
+}
+
+/// Whether nobody has it (RFC 2606, RFC 6761).
+fn is_reserved(name: &str) -> bool {
+    let reserved = ["test", "example", "invalid", "localhost"];
+    let examples = ["example.com", "example.net", "example.org"];
+    let mut all = reserved.into_iter().chain(examples);
+    all.any(|domain| is_within(name, domain))
+}
+
+/// Whether it is a well-known provider's, of those that are set and of the usual ones.
+fn is_provider(battery: &Battery, name: &str) -> bool {
+    let usual = Battery::default().well_known;
+    let mut all = battery.well_known.iter().chain(&usual);
+    all.any(|provider| is_within(name, provider))
+}
+
 /// Whether it can stand in an address without changing what the command says.
 fn is_plain(text: &str) -> bool {
     let is_special = |c: char| "<>\"%!@,:\\".contains(c) || c.is_whitespace() || c.is_control();
@@ -163,6 +212,32 @@ mod tests {
         assert_eq!(domain(&target, &battery, "220 mx.a.test"), "rcpt.test");
         battery.own_domain = Some("set.test".to_owned());
         assert_eq!(domain(&target, &battery, "220 mx.a.test"), "set.test");
+    }
+
+    #[test]
+    fn messages_name_nobody_who_was_only_guessed() {
+        let target = Target::new("192.0.2.1", 25);
+        let mut battery = Battery::default();
+        let unsure = |b: &Battery, banner| find(&target, b, banner).unwrap().unsure;
+        assert_eq!(unsure(&battery, "220 mx.own.test"), [""; 0]);
+        // Of a machine at a hoster, that would be all the hoster's.
+        let names = find(&target, &battery, "220 vps7.hoster.net").unwrap();
+        assert_eq!(names.unsure, ["hoster.net", "vps7.hoster.net"]);
+        assert!(!names.may_name("a@b.test", "<x%example.net@HOSTER.net>"));
+        assert!(names.may_name("a@b.test", "<x@example.net>"));
+        battery.own_domain = Some("hoster.net".to_owned());
+        assert_eq!(unsure(&battery, "220 vps7.hoster.net"), [""; 0]);
+        // Not even where it was set.
+        battery.own_domain = Some("Gmail.com".to_owned());
+        battery.relay_domains = vec!["mail.yahoo.com".to_owned()];
+        let want = ["Gmail.com", "mail.yahoo.com"];
+        assert_eq!(unsure(&battery, "220 mx.own.test"), want);
+        // A recipient at a provider makes the server none.
+        let mut target = Target::new("192.0.2.1", 25);
+        target.rcpt = vec!["ops@gmail.com".to_owned(), "me@own.test".to_owned()];
+        let names = find(&target, &Battery::default(), "220 mx.a.test").unwrap();
+        assert_eq!(names.domain, "own.test");
+        assert!(names.well_known.iter().any(|d| d == "gmail.com"));
     }
 
     #[test]

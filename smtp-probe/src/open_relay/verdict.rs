@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use smtp_wire::Reply;
 
+use crate::report::Phase;
+
 use super::form::{Form, Greeting};
 
 /// The most characters of a reply in a report.
@@ -67,6 +69,8 @@ pub(super) struct Tried {
     /// The address that the server was told that we have (XCLIENT).
     pub(super) pretended: Option<&'static str>,
     pub(super) verdict: Verdict,
+    /// The command that it decided on: MAIL or RCPT.
+    pub(super) at: Phase,
     /// The reply that decided it.
     pub(super) reply: Option<Reply>,
 }
@@ -89,6 +93,21 @@ impl Tried {
             value["as"] = json!(address);
         }
         value
+    }
+
+    /// The command that was answered.
+    pub(super) fn command(&self) -> String {
+        match self.at {
+            Phase::Mail => format!("MAIL FROM:<{}>", self.form.from),
+            _ => format!("RCPT TO:{}", self.form.to),
+        }
+    }
+
+    /// Whether it may be another answer in some minutes (RFC 6647): 450 and 451, where 454 is a
+    /// server's way to refuse relaying.
+    pub(super) fn is_for_now(&self) -> bool {
+        let code = self.reply.as_ref().map(Reply::code);
+        matches!(code, Some(450 | 451))
     }
 
     /// What was asked, for people: `<victim@example.net> from <a@example.org>`.

@@ -26,6 +26,8 @@ const LEAST_AGE: i64 = 300;
 const MOST_AGE: i64 = 600;
 /// A look that is older than this says nothing of now.
 const TOO_OLD: i64 = 24 * 3600;
+/// Clocks may differ by so many seconds.
+const SKEW: f64 = 60.0;
 /// Looks are kept that are so far from each other.
 const APART: i64 = 5;
 
@@ -118,8 +120,18 @@ fn age(tally: &Tally, queues: &[&str], subject: &str, now: Timestamp, bounds: Bo
             },
         };
     };
-    // A clock that differs from the relay's makes nothing older than it is.
-    let seconds = now.duration_since(at).as_secs_f64().max(0.0);
+    let seconds = now.duration_since(at).as_secs_f64();
+    if seconds < -SKEW {
+        let text = format!(
+            "the oldest of {messages} is dated {} from now: this clock and the relay's differ, and its age is not known",
+            span(-seconds)
+        );
+        let check = Check { text, ..check }
+            .state(State::Warn)
+            .class(Class::Local);
+        return check.hint("set this machine's clock and the relay's by NTP");
+    }
+    let seconds = seconds.max(0.0);
     let measure = Measure::new(seconds, "s").above(bounds.warn, bounds.crit);
     let state = measure.state();
     let text = format!(

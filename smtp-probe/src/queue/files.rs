@@ -8,6 +8,7 @@ use std::{
 };
 
 use notifier_core::jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{
     long_id,
@@ -28,11 +29,12 @@ const HEAD: u64 = 4096;
 /// Reads the files to a sink. Files come and go meanwhile: those that are gone are no error.
 ///
 /// # Errors
-/// No folder of a queue can be read.
-pub(super) fn read(folder: &Path, sink: &mut impl Sink) -> io::Result<()> {
+/// No folder of a queue can be read, or not in time.
+pub(super) fn read(folder: &Path, sink: &mut impl Sink, until: Instant) -> io::Result<()> {
     let mut walk = Walk {
         folder,
         sink,
+        until,
         opened: 0,
     };
     let mut found = false;
@@ -55,6 +57,8 @@ pub(super) fn read(folder: &Path, sink: &mut impl Sink) -> io::Result<()> {
 struct Walk<'a, S> {
     folder: &'a Path,
     sink: &'a mut S,
+    /// Nobody waits for it any longer from then on.
+    until: Instant,
     opened: usize,
 }
 
@@ -63,6 +67,9 @@ impl<S: Sink> Walk<'_, S> {
     fn queue(&mut self, queue: &str, below: &Path, depth: usize) -> io::Result<bool> {
         let folder = self.folder.join(queue).join(below);
         for entry in fs::read_dir(&folder)? {
+            if Instant::now() >= self.until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             let entry = entry?;
             let name = entry.file_name();
             let Some(id) = name.to_str() else { continue };

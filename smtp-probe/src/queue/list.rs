@@ -110,11 +110,12 @@ pub(super) async fn list<S: Sink>(
     }
     let mut sink = new();
     let shown = folder.display().to_string();
+    let until = Instant::now() + within;
     let reading = tokio::task::spawn_blocking(move || {
-        files::read(&folder, &mut sink)?;
+        files::read(&folder, &mut sink, until)?;
         Ok::<_, io::Error>(sink)
     });
-    match timeout_at(Instant::now() + within, reading).await {
+    match timeout_at(until, reading).await {
         Ok(Ok(Ok(sink))) => listed(sink, Via::Files, Some(first)),
         Ok(Ok(Err(e))) => {
             tracing::debug!(folder = %shown, error = %e, "the queue's files cannot be read");
@@ -181,6 +182,11 @@ fn failed(showq: &Path, e: &io::Error) -> Stop {
             format!("no permission for {shown}"),
             "run as root or in the group postdrop",
         ),
+        io::ErrorKind::NotFound if is_queue_s(showq) => (
+            Class::Refused,
+            format!("there is no {shown}"),
+            "start Postfix: its queue is there, and its socket is not",
+        ),
         io::ErrorKind::NotFound => (
             Class::Local,
             format!("there is no {shown}"),
@@ -211,6 +217,12 @@ fn failed(showq: &Path, e: &io::Error) -> Stop {
         hint: Some(hint.to_owned()),
         ..Stop::new(Phase::Queue, class, what)
     }
+}
+
+/// Whether a socket that is not there has its place in a queue's folder.
+fn is_queue_s(showq: &Path) -> bool {
+    let public = showq.parent().filter(|p| p.ends_with("public"));
+    public.is_some_and(|p| p.is_dir() && p.with_file_name("deferred").is_dir())
 }
 
 /// The configuration of the Postfix whose queue is in this folder: the one that the target names,

@@ -47,7 +47,7 @@ pub(crate) async fn run(target: &Target, clock: &dyn Clock, past: &mut Past) -> 
         let listed = list(target, queue, Tally::default).await;
         let found = depth::checks(target, listed, clock.now(), past);
         checks.extend(found.into_iter().map(|c| c.took(begun.elapsed())));
-        checks.extend(spool::checks(&Place::of(queue), target.thresholds.spool_free).await);
+        checks.extend(spool::checks(&Place::of(queue), target).await);
     }
     if let Some(main_cf) = &target.main_cf {
         checks.extend(upstream::checks(target, main_cf, clock).await);

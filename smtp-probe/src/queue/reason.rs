@@ -73,6 +73,25 @@ const MARKS: &[(Group, &[&str])] = &[
     ),
 ];
 
+/// Mechanisms whose answer is a login as it is, or nearly.
+const MECHANISMS: [&str; 5] = ["plain", "login", "xoauth2", "oauthbearer", "cram-md5"];
+
+/// The head of a reason as it may be shown: without control characters, and without a login that a
+/// server repeats (`AUTH PLAIN …`).
+pub(super) fn shown(reason: &str, most: usize) -> String {
+    let head = reason.chars().take(most);
+    let head: String = head.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut words: Vec<&str> = head.split(' ').collect();
+    for at in 2..words.len() {
+        let is_auth = words[at - 2].to_ascii_lowercase().ends_with("auth");
+        let is_mechanism = |m: &&str| m.eq_ignore_ascii_case(words[at - 1]);
+        if is_auth && MECHANISMS.iter().any(is_mechanism) {
+            words[at] = "***";
+        }
+    }
+    words.join(" ")
+}
+
 impl Group {
     /// Of what a reason is.
     pub(super) fn of(reason: &str) -> Self {
@@ -139,6 +158,21 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neither_control_characters_nor_logins_are_shown() {
+        let said = "host mx said: 535\u{1b}[2J no: \"AUTH PLAIN AGEAc2VjcmV0\"\r\nauth failed";
+        let text = shown(said, 200);
+        assert_eq!(
+            text,
+            "host mx said: 535 [2J no: \"AUTH PLAIN ***  auth failed"
+        );
+        assert_eq!(
+            shown("535 AUTH failed for now", 200),
+            "535 AUTH failed for now"
+        );
+        assert_eq!(shown("äöü", 2), "äö");
+    }
 
     #[test]
     fn reasons_of_real_queues_are_told_apart() {

@@ -31,7 +31,8 @@ impl Record {
             "queue_name" => value.clone_into(&mut self.queue),
             "queue_id" => value.clone_into(&mut self.id),
             "time" | "arrival_time" => {
-                let seconds = value.trim().parse().ok();
+                // Nothing came in 1970: that is a file that says nothing of it.
+                let seconds = value.trim().parse().ok().filter(|s| *s > 0);
                 self.arrival = seconds.and_then(|s| Timestamp::from_second(s).ok());
             }
             "reason" | "delay_reason" => self.add_reason(value),

@@ -6,7 +6,7 @@ use notifier_core::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    reason::Group,
+    reason::{Group, shown},
     record::{Record, Sink},
 };
 
@@ -41,8 +41,8 @@ impl Sink for Tally {
     fn take(&mut self, record: Record) -> bool {
         let is_known = self.queues.contains_key(&record.queue);
         let name = match is_known || self.queues.len() < MOST_QUEUES {
-            true => record.queue,
-            false => "other".to_owned(),
+            true if is_known || is_word(&record.queue) => record.queue,
+            _ => "other".to_owned(),
         };
         let queue = self.queues.entry(name).or_default();
         queue.messages += 1;
@@ -52,7 +52,7 @@ impl Sink for Tally {
         };
         let mut groups: Vec<Group> = record.reasons.iter().map(|r| Group::of(r)).collect();
         for (reason, group) in record.reasons.iter().zip(&groups) {
-            let reason: String = reason.chars().take(LONGEST).collect();
+            let reason = shown(reason, LONGEST);
             if let Some((_, count)) = self.reasons.get_mut(&reason) {
                 *count += 1;
             } else if self.reasons.len() < MOST_REASONS {
@@ -66,6 +66,11 @@ impl Sink for Tally {
         }
         true
     }
+}
+
+/// Whether it can be a queue's name.
+fn is_word(name: &str) -> bool {
+    name.len() <= 32 && name.bytes().all(|b| b.is_ascii_graphic())
 }
 
 impl Tally {

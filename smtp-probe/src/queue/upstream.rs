@@ -4,7 +4,7 @@ use std::path::Path;
 
 use notifier_core::{Clock, Secret};
 use smtp_wire::Password;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     dns,
@@ -26,7 +26,8 @@ pub(super) async fn checks(target: &Target, main_cf: &Path, clock: &dyn Clock) -
         let login = next.login();
         Some((next, login, checks))
     });
-    let Ok(Some((next, login, mut checks))) = reading.await else {
+    let reading = timeout(target.limits.total, reading).await;
+    let Ok(Ok(Some((next, login, mut checks)))) = reading else {
         // That is told by `main_cf`.
         let why = "main.cf cannot be read";
         return ["sasl_db", ID]

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     connection::{Connection, Stop},
     report::{Check, Class, Measure, Phase, State},
+    secrets,
     target::{Target, Tls},
     tls::Session,
 };
@@ -62,7 +63,7 @@ pub(crate) async fn approach(
     let mut reached = reach(target, until, record).await?;
     let mut is_verified = false;
     if let Some(session) = &reached.session {
-        is_verified = judge(target, session, now, record).await;
+        is_verified = judge(target, session, (now, until), record).await;
     }
     let hello = hello(helo, Some(reached.local.ip().to_canonical())).to_string();
     if !advice::is_word(&hello) {
@@ -147,6 +148,7 @@ async fn reach(target: &Target, until: Instant, record: &mut Record) -> Result<R
         (stream, session) = (link, Some(agreed));
     }
     let mut link = Link::of(stream, until);
+    link.hide(secrets::of(target));
     let left = match session {
         Some(_) => within,
         None => (since + within).saturating_duration_since(Instant::now()),

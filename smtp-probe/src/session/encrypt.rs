@@ -9,7 +9,7 @@ use std::{
 use notifier_core::jiff::Timestamp;
 use rustls::RootCertStore;
 use smtp_wire::{Link, Offers, Reply, Stream, roots};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     advice,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     connection::{Connection, Stop},
     report::{Check, Class, Phase, State},
+    secrets,
     target::{Target, Tls},
     tls::{self, Session, shake},
 };
@@ -88,8 +89,9 @@ pub(super) async fn start_tls(
         }
     };
     let (stream, session) = secure(target, bare, ID, Some(&reply), until, record).await?;
-    let is_verified = judge(target, &session, now, record).await;
+    let is_verified = judge(target, &session, (now, until), record).await;
     let mut link = Link::of(stream, until).with_dialogue(dialogue);
+    link.hide(secrets::of(target));
     let begun = Instant::now();
     let greeted = greet(&mut link, Phase::Ehlo2, &connection.helo, connection.within).await;
     let took = begun.elapsed();
@@ -153,12 +155,12 @@ pub(super) async fn secure(
 pub(super) async fn judge(
     target: &Target,
     session: &Session,
-    now: Timestamp,
+    (now, until): (Timestamp, Instant),
     record: &mut Record,
 ) -> bool {
     let roots = match &target.ca {
-        Some(path) => read(path.clone()).await,
-        None => system().await,
+        Some(path) => read(path.clone(), until).await,
+        None => system(until).await,
     };
     let judged = tls::judge(
         &session.chain,
@@ -173,27 +175,29 @@ pub(super) async fn judge(
 }
 
 /// The authorities of a file, which may change between two runs.
-async fn read(path: PathBuf) -> Result<Arc<RootCertStore>, String> {
-    aside(move || roots::from_file("--ca", &path)).await
+async fn read(path: PathBuf, until: Instant) -> Result<Arc<RootCertStore>, String> {
+    aside(move || roots::from_file("--ca", &path), until).await
 }
 
 /// Those of the system: read once, since there are many and a watch asks often.
-async fn system() -> Result<Arc<RootCertStore>, String> {
+async fn system(until: Instant) -> Result<Arc<RootCertStore>, String> {
     static FOUND: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     if let Some(found) = FOUND.get() {
         return Ok(Arc::clone(found));
     }
-    let found = aside(|| roots::system("--ca")).await?;
+    let found = aside(|| roots::system("--ca"), until).await?;
     Ok(Arc::clone(FOUND.get_or_init(|| found)))
 }
 
 /// Reads off the runtime's threads.
 async fn aside(
     load: impl FnOnce() -> notifier_core::Result<RootCertStore> + Send + 'static,
+    until: Instant,
 ) -> Result<Arc<RootCertStore>, String> {
-    match tokio::task::spawn_blocking(load).await {
-        Ok(Ok(roots)) => Ok(Arc::new(roots)),
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err("the authorities were not read".to_owned()),
+    match timeout_at(until, tokio::task::spawn_blocking(load)).await {
+        Ok(Ok(Ok(roots))) => Ok(Arc::new(roots)),
+        Ok(Ok(Err(e))) => Err(e.to_string()),
+        Ok(Err(_)) => Err("--ca: the authorities were not read".to_owned()),
+        Err(_) => Err("--ca: the authorities were not read in time".to_owned()),
     }
 }

@@ -1,8 +1,7 @@
 //! Who we are to the server.
 
-use notifier_core::Secret;
 use smtp_wire::{
-    Fault, Password,
+    Fault,
     auth::{self, Mechanism},
 };
 use tokio::time::Instant;
@@ -11,6 +10,7 @@ use super::{advice, offered::KNOWN, record::Record};
 use crate::{
     connection::{Connection, Stop},
     report::{Check, Class, Phase},
+    secrets,
     target::{Login, Target},
 };
 
@@ -77,30 +77,21 @@ fn withheld(connection: &Connection, target: &Target) -> Option<Stop> {
     }
 }
 
-/// The password as it is now, read off the runtime's threads.
-async fn password(login: &Login) -> Result<Secret, Stop> {
-    let ours = |text: String| {
-        Stop::new(Phase::Auth, Class::Local, text)
-            .with_hint("mend --password-file and its permissions")
-    };
-    let file = match &login.password {
-        Password::Value(secret) => return Ok(secret.clone()),
-        file @ Password::File(_) => file.clone(),
-    };
-    let read = tokio::task::spawn_blocking(move || file.read("--password-file")).await;
-    match read {
-        Ok(read) => read.map_err(|e| ours(e.to_string())),
-        Err(_) => Err(ours("--password-file: it was not read".to_owned())),
-    }
-}
-
 /// Tries the first mechanism that both know; the next one only where the server turns down the
 /// mechanism itself.
 async fn authenticate(
     connection: &mut Connection,
     login: &Login,
 ) -> Result<(Mechanism, Check), Stop> {
-    let password = password(login).await?;
+    let left = connection
+        .link
+        .until()
+        .saturating_duration_since(Instant::now());
+    let password = secrets::password(&login.password, "--password-file", left);
+    let password = password.await.map_err(|why| {
+        Stop::new(Phase::Auth, Class::Local, why)
+            .with_hint("mend --password-file and its permissions")
+    })?;
     let mut all = KNOWN;
     if auth::is_token(password.expose()) {
         all.rotate_right(1);

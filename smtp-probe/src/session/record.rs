@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use smtp_wire::{Link, Reply};
+use smtp_wire::{Fault, Link, Reply};
 use tokio::time::Instant;
 
 use super::Seen;
@@ -84,7 +84,7 @@ impl Record {
             return;
         }
         let begun = Instant::now();
-        link.set_until(begun + GOODBYE);
+        let left = link.until().saturating_duration_since(begun);
         let reply = link.ask("QUIT\r\n", GOODBYE).await;
         let took = begun.elapsed();
         self.spent(Phase::Quit, took);
@@ -97,6 +97,12 @@ impl Record {
                 let text = format!("{} {}, where 221 was due", reply.codes(), reply.text());
                 Check::warn("quit", Phase::Quit, class, text).reply(&reply)
             }
+            // That it got less time is no fault of the server.
+            Err(Fault::Stalled(_)) if left < GOODBYE => Check::skip(
+                "quit",
+                Phase::Quit,
+                "the time of the dialogue was over before the answer",
+            ),
             Err(fault) => {
                 let stop = Stop::broken(Phase::Quit, &fault);
                 let text = format!("{}; 221 was due", stop.text);
@@ -123,5 +129,30 @@ impl Record {
             banner: self.banner,
             is_through,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::State;
+
+    /// What is said of a server that is silent at QUIT, with so much time left for the dialogue.
+    async fn left_with(left: Duration) -> Check {
+        let (ours, _theirs) = tokio::io::duplex(1024);
+        let mut record = Record::default();
+        let link = Link::of(Box::new(ours), Instant::now() + left);
+        record.leave(link, None).await;
+        record.finish(true).checks.pop().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_goodbye_takes_no_longer_than_the_dialogue_may() {
+        let check = left_with(Duration::from_secs(60)).await;
+        assert_eq!((check.id, check.state), ("quit", State::Warn), "{check:?}");
+        assert_eq!(check.elapsed_ms, 2000.0);
+        let check = left_with(Duration::from_secs(1)).await;
+        assert_eq!((check.id, check.state), ("quit", State::Skip), "{check:?}");
+        assert_eq!(check.elapsed_ms, 1000.0);
     }
 }

@@ -4,13 +4,27 @@ use smtp_wire::Reply;
 
 use crate::report::Phase;
 
-/// Whether a refusal is about the name that we greeted with.
-pub(crate) fn is_about_helo(reply: &Reply) -> bool {
+/// The words of a reply, without the addresses in it: those say nothing of the reason.
+fn words(reply: &Reply) -> String {
     let text = reply.text().to_ascii_lowercase();
-    reply.code() == 504
-        || text.contains("helo command rejected")
-        || text.contains("ehlo command rejected")
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('<') {
+        out.push_str(before);
+        match after.split_once('>') {
+            Some((_, behind)) => rest = behind,
+            None => rest = after,
+        }
+    }
+    out + rest
+}
+
+/// Whether a refusal is about the name that we greeted with.
+pub(super) fn is_about_helo(reply: &Reply) -> bool {
+    let text = words(reply);
+    has(&text, &["helo command rejected", "ehlo command rejected"])
         || (text.contains("helo") && text.contains("hostname"))
+        || (reply.code() == 504 && !text.contains("address"))
 }
 
 const LISTED: &str = "the server refuses this address: it is on a list that it asks, or in its smtpd_client_restrictions";
@@ -46,8 +60,8 @@ fn denied(standing: Standing) -> &'static str {
 }
 
 /// About a sender or a recipient that was refused.
-pub(crate) fn hint(phase: Phase, reply: &Reply, standing: Standing) -> &'static str {
-    let text = reply.text().to_ascii_lowercase();
+pub(super) fn hint(phase: Phase, reply: &Reply, standing: Standing) -> &'static str {
+    let text = words(reply);
     let enhanced = reply.enhanced().unwrap_or_default();
     let code = reply.code();
     if is_about_helo(reply) {
@@ -58,6 +72,14 @@ pub(crate) fn hint(phase: Phase, reply: &Reply, standing: Standing) -> &'static 
             true => "the server wants TLS first: set --tls starttls",
             false => "the server wants a login: set --user and --password-file",
         };
+    }
+    if code == 504 || text.contains("need fully-qualified address") {
+        return "the server wants whole addresses: give --from and --rcpt with a domain that it knows";
+    }
+    if has(enhanced, &["5.2.2", "4.2.2"])
+        || has(&text, &["mailbox full", "mailbox is full", "over quota"])
+    {
+        return "the recipient's mailbox is full: make room there";
     }
     if code == 552 || code == 523 || has(enhanced, &["5.3.4", "5.2.3"]) {
         return "the message would be too large: raise message_size_limit";
@@ -215,12 +237,12 @@ mod tests {
             (denied, S::Anybody, "restriction"),
             (denied, S::LoggedIn, "restriction"),
             (
-                "554 5.7.1 <x[192.0.2.1]>: Client host rejected: Access denied",
+                "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied",
                 S::LoggedOut,
                 login,
             ),
             (
-                "554 5.7.1 <x[192.0.2.1]>: Client host rejected: Access denied",
+                "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied",
                 S::LoggedIn,
                 "list",
             ),
@@ -252,5 +274,28 @@ mod tests {
             let told = hint(Phase::Rcpt, &reply(line), standing);
             assert!(told.contains(says), "{line}, {standing:?}: {told}");
         }
+    }
+
+    #[test]
+    fn an_address_in_a_refusal_is_no_reason() {
+        for (line, says) in [
+            (
+                "554 5.7.1 <marble-disk@helo.example>: Recipient address rejected: Access denied",
+                "restriction",
+            ),
+            (
+                "504 5.5.2 <root>: Recipient address rejected: need fully-qualified address",
+                "whole addresses",
+            ),
+            ("552 5.2.2 <a@b>: mailbox full", "make room"),
+            ("552 5.3.4 too large", "message_size_limit"),
+            ("571 5.7.1 <a@b> blocked using a list", "list"),
+        ] {
+            let reply = reply(line);
+            assert!(!is_about_helo(&reply), "{line}");
+            let told = hint(Phase::Rcpt, &reply, Standing::Anybody);
+            assert!(told.contains(says), "{line}: {told}");
+        }
+        assert_eq!(words(&reply("550 <a@b>: no <c")), ": no c");
     }
 }

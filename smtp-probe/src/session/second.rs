@@ -112,7 +112,7 @@ async fn up_to_recipient(
         return Ok("EHLO");
     }
     for (phase, command) in [
-        (Phase::Mail, mail(connection, from, 0)),
+        (Phase::Mail, mail(connection, from, [&to], 0)),
         (Phase::Rcpt, format!("RCPT TO:<{to}>")),
     ] {
         let asked = ask(connection, phase, command, aside).await;

@@ -32,7 +32,7 @@ pub(super) async fn data_end(
         return Ok(());
     };
     let steps = [
-        (Phase::Mail, mail(connection, from, 0)),
+        (Phase::Mail, mail(connection, from, [&to], 0)),
         (Phase::Rcpt, format!("RCPT TO:<{to}>")),
         (Phase::Data, "DATA".to_owned()),
     ];
@@ -57,6 +57,7 @@ pub(super) async fn data_end(
     let begun = Instant::now();
     let within = connection.within;
     let sent = connection.link.send(&text, within).await;
+    let is_whole = sent == Sent::Whole;
     let reply = match sent {
         Sent::Broken(_, fault) => Err(fault),
         // What it says meanwhile is its answer.
@@ -71,6 +72,22 @@ pub(super) async fn data_end(
             return Err(record.stop(ID, stop, took));
         }
     };
+    if !is_whole {
+        // The dot did not go, so that nothing can be asked any more.
+        let text = format!(
+            "the server answers before the message is whole: {} {}",
+            reply.codes(),
+            reply.text()
+        );
+        let stop = Stop::refused(Phase::Eod, reply);
+        let stop = advice::silent(Stop {
+            text,
+            over: true,
+            ..stop
+        })
+        .with_hint("the server's log says why it breaks off");
+        return Err(record.stop(ID, stop, took));
+    }
     let asked = Asked {
         sent: "a message".to_owned(),
         reply,

@@ -90,13 +90,19 @@ pub(super) fn is_address(text: &str) -> bool {
     advice::is_word(text) && !text.contains(['<', '>'])
 }
 
-/// MAIL FROM with the parameters that it needs.
-pub(crate) fn mail(connection: &Connection, from: &str, size: u64) -> String {
+/// MAIL FROM with the parameters that it and these recipients need.
+pub(crate) fn mail<'a>(
+    connection: &Connection,
+    from: &str,
+    to: impl IntoIterator<Item = &'a String>,
+    size: u64,
+) -> String {
     let mut command = format!("MAIL FROM:<{from}>");
     if size > 0 && connection.offers.size.is_some() {
         command = format!("{command} SIZE={size}");
     }
-    if !from.is_ascii() && connection.offers.utf8 {
+    let is_plain = from.is_ascii() && to.into_iter().all(|t| t.is_ascii());
+    if !is_plain && connection.offers.utf8 {
         command.push_str(" SMTPUTF8");
     }
     command
@@ -157,7 +163,8 @@ async fn null_sender(
     target: &Target,
     record: &mut Record,
 ) -> Result<Asked, Stop> {
-    let asked = ask(connection, Phase::Mail, "MAIL FROM:<>".to_owned(), record).await;
+    let command = mail(connection, "", &target.rcpt, 0);
+    let asked = ask(connection, Phase::Mail, command, record).await;
     asked.map_err(|(stop, took)| {
         let check = stop.clone().check("rcpt_own").took(took);
         record.push(check.sent("MAIL FROM:<>").subject(&target.rcpt[0]));
@@ -202,7 +209,7 @@ async fn sender(
         record.push(no_address(ID, Phase::Mail, from));
         return Ok(false);
     }
-    let command = mail(connection, from, target.min_size);
+    let command = mail(connection, from, &target.rcpt, target.min_size);
     match ask(connection, Phase::Mail, command, record).await {
         Ok(asked) => {
             record.push(asked.check(ID, Phase::Mail).subject(shown(from)));

@@ -248,6 +248,31 @@ async fn logins_that_fail() {
     .await;
 }
 
+#[tokio::test]
+async fn who_could_log_in_and_does_not_is_told_so() {
+    let row = |name: &str, action: &str| {
+        let script = server(&["PLAIN"])
+            .on(Verb::Mail, "250 2.1.0 Ok")
+            .on(Verb::Rcpt, action);
+        Row::new(name, script, "rcpt_own", Crit, P::Rcpt, Some(C::Reply5)).to(&[TO])
+    };
+    let (recipient, client) = (
+        "554 5.7.1 <oncall@dest.example>: Recipient address rejected: Access denied",
+        "554 5.7.1 <unknown[127.0.0.1]>: Client host rejected: Access denied",
+    );
+    table(
+        "Refused for want of a login",
+        vec![
+            row("the recipient", recipient).says("--user and --password-file"),
+            row("the client", client).says("--user and --password-file"),
+            row("who has logged in", "554 5.7.1 <a@b>: Relay access denied")
+                .login()
+                .says("permit_sasl_authenticated"),
+        ],
+    )
+    .await;
+}
+
 /// Neither to who proves nothing, nor in clear.
 #[tokio::test]
 async fn passwords_that_stay_here() {

@@ -3,6 +3,7 @@
 
 mod envelope;
 mod greeting;
+mod hostile;
 mod login;
 mod row;
 mod second;

@@ -331,6 +331,44 @@ async fn certificates_that_prove_nothing() {
     }
     rows.push(
         Row::new(
+            "expired before its issuer was made",
+            offering(made.expired_before_another()),
+            "cert_expiry",
+            Crit,
+            P::Tls,
+            Some(C::Cert),
+        )
+        .says("expired on")
+        .also("cert_chain", Fine)
+        .also("cert_name", Fine)
+        .look(|report, _| assert_eq!(report.decisive().unwrap().id, "cert_expiry")),
+    );
+    rows.push(
+        Row::new(
+            "an old one sent along",
+            offering(made.through_another_twice()),
+            "cert_expiry",
+            Warn,
+            P::Tls,
+            Some(C::Cert),
+        )
+        .says("not needed")
+        .also("cert_chain", Fine),
+    );
+    // As those of containers are called.
+    rows.push(
+        Row::new(
+            "asked by a name with an underscore",
+            offering(made.named(&["my_relay"])),
+            "cert_name",
+            Fine,
+            P::Tls,
+            None,
+        )
+        .with(|t| t.tls_name = Some("my_relay".to_owned())),
+    );
+    rows.push(
+        Row::new(
             "no file of authorities",
             good(),
             "cert_chain",

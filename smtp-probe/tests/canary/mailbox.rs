@@ -83,6 +83,29 @@ async fn a_file_of_mails_is_read_from_where_it_ended() {
     }
     let text = std::fs::read_to_string(&mbox).unwrap();
     assert_eq!(text.matches("\nX-Canary: ").count(), 2, "{text}");
+    // While somebody removes the first mails of it, those that come move; it gets no shorter.
+    let long = format!(
+        "From a Sun Nov 22 04:21:27 2026\nA: b\n\n{}\n",
+        "x\n".repeat(100)
+    );
+    let kept = [long.as_bytes(), text.as_bytes()].concat();
+    std::fs::write(&mbox, kept).unwrap();
+    relay.freeze("qmgr").await.unwrap();
+    let waiting = target.clone();
+    let running = tokio::spawn(async move { canary(&waiting).await });
+    while relay.queue().await.unwrap().is_empty() {
+        assert!(!running.is_finished(), "{:#?}", running.await);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    std::fs::write(&mbox, &text).unwrap();
+    relay.thaw().await.unwrap();
+    assert_delivered(&running.await.unwrap(), &["relay.example"]);
+    // What is no file is told before anything is sent.
+    let mut folder = target.clone();
+    folder.canary = Some(Canary::Mbox(relay.folder().to_owned()));
+    let check = canary(&folder).await;
+    assert_eq!(check.class.unwrap().word(), "local", "{check:#?}");
+    assert!(check.text.contains("nothing was sent"), "{}", check.text);
     // One that was replaced by a shorter one is read from its start.
     std::fs::remove_file(&mbox).unwrap();
     assert_delivered(&canary(&target).await, &["relay.example"]);

@@ -18,6 +18,13 @@ fn queue_id(check: &Check) -> String {
     data["queue_id"].as_str().unwrap().to_owned()
 }
 
+/// Between two tries it is for a moment in another queue.
+fn is_deferred(check: &Check, class: &str) -> bool {
+    let data = check.data.as_ref();
+    check.class.is_some_and(|c| c.word() == class)
+        && data.is_some_and(|d| d["stopped_at"] == "deferred")
+}
+
 fn assert_stopped(check: &Check, class: &str, at: &str, text: &str, hint: &str) {
     assert_eq!(check.state, State::Crit, "{check:#?}");
     assert_eq!(check.phase.word(), "delivery", "{check:#?}");
@@ -39,7 +46,7 @@ async fn an_upstream_that_is_down_is_named() {
     let target = through(&rig, &ca);
     let next = format!("127.0.0.1:{}", rig.upstream.port());
     rig.upstream.stop().await.unwrap();
-    let check = until(&target, |c| c.class.is_some_and(|c| c.word() == "refused")).await;
+    let check = until(&target, |c| is_deferred(c, "refused")).await;
     assert_stopped(
         &check,
         "refused",
@@ -50,10 +57,7 @@ async fn an_upstream_that_is_down_is_named() {
     // The same from the folder of the queue.
     let mut by_folder = target.clone();
     by_folder.queue = Some(Queue::Folder(rig.relay.queue_folder()));
-    let check = until(&by_folder, |c| {
-        c.class.is_some_and(|c| c.word() == "refused")
-    })
-    .await;
+    let check = until(&by_folder, |c| is_deferred(c, "refused")).await;
     assert_stopped(
         &check,
         "refused",
@@ -156,7 +160,7 @@ async fn an_upstream_whose_certificate_has_expired_is_named() {
         .change_identity(&certificates.expired())
         .await
         .unwrap();
-    let check = until(&target, |c| c.class.is_some_and(|c| c.word() == "cert")).await;
+    let check = until(&target, |c| is_deferred(c, "cert")).await;
     assert_stopped(
         &check,
         "cert",
@@ -173,7 +177,7 @@ async fn an_upstream_whose_certificate_has_expired_is_named() {
     node.rewrite("next-login", &wrong).await.unwrap();
     node.stop().await.unwrap();
     node.start_again().await.unwrap();
-    let check = until(&target, |c| c.class.is_some_and(|c| c.word() == "reply5")).await;
+    let check = until(&target, |c| is_deferred(c, "reply5")).await;
     assert_stopped(
         &check,
         "reply5",

@@ -25,6 +25,12 @@ async fn each_fault_of_a_certificate_is_told() {
     for (name, identity, id, what) in [
         ("expired", made.expired(), "cert_expiry", "expired on"),
         (
+            "expired before its issuer was made",
+            made.expired_before_another(),
+            "cert_expiry",
+            "expired on",
+        ),
+        (
             "not yet valid",
             made.not_yet_valid(),
             "cert_expiry",

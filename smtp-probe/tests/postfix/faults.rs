@@ -68,7 +68,12 @@ async fn each_refusal_is_told_with_what_to_do() {
         ),
     )
     .await;
-    assert_eq!(state(&report, "rcpt_own"), Some(Crit), "{report:#?}");
+    let check = report.check("rcpt_own").unwrap();
+    assert_eq!(check.state, Crit, "{report:#?}");
+    assert!(
+        check.hint.as_deref().unwrap().contains("--user"),
+        "{check:#?}"
+    );
 
     let plain = || asker.target(relay.port(), Tls::Auto);
     let report = ask("unknown recipient", to(plain(), "nobody@relay.example")).await;

@@ -16,7 +16,10 @@ use crate::http::wall_clock;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 /// Before and after: years.
-const LONG: (Duration, Duration) = (Duration::from_secs(1000 * 86_400), Duration::from_secs(9000 * 86_400));
+const LONG: (Duration, Duration) = (
+    Duration::from_secs(1000 * 86_400),
+    Duration::from_secs(9000 * 86_400),
+);
 
 /// The names of a certificate unless others are asked for.
 const NAMES: &[&str] = &["localhost", "127.0.0.1", "relay.example"];

@@ -124,6 +124,9 @@ fn consistent(target: &Target, wrong: &mut Vec<String>) {
             wrong.push(format!("{key}: give a TARGET, or set SMTP_HOST_IP"));
         }
     }
+    if target.is_local() && target.level == Level::Live && target.queue.is_none() {
+        wrong.push("level: live looks at nothing without a TARGET or --queue".to_owned());
+    }
     if target.login.is_some() && target.tls == Tls::None && !target.allow_clear {
         wrong.push(
             "tls: none would send the password in clear; set --allow-clear if that is meant"

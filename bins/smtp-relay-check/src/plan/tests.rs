@@ -331,3 +331,15 @@ fn a_target_named_twice_is_checked_once() {
     let plan = make(&["r:25", "s:25", "R:25"], &[], &[], &[]).unwrap();
     assert_eq!(plan.jobs.len(), 2);
 }
+
+#[test]
+fn a_file_that_has_only_modules_leaves_the_target_to_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    std::fs::write(&file, "[[target]]\nname = 'm'\nlevel = 'deep'\n").unwrap();
+    let run = [("config", file.to_str().unwrap())];
+    let plan = make(&[], &[], &run, &[("SMTP_HOST_IP", "10.0.0.7")]).unwrap();
+    assert_eq!(plan.jobs.len(), 1);
+    assert_eq!(plan.jobs[0].target.name, "10.0.0.7:25");
+    assert!(make(&[], &[], &run, &[]).unwrap_err().contains("no target"));
+}

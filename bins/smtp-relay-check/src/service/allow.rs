@@ -34,7 +34,7 @@ impl Pattern {
                 .filter(|b| *b <= most)
                 .ok_or_else(wrong)?;
             return Ok(Self {
-                host: Host::Network(address, bits),
+                host: network(address, bits),
                 port: None,
             });
         }
@@ -54,8 +54,8 @@ impl Pattern {
         }
         let host = place::host(host).ok_or_else(wrong)?;
         let host = match host.parse::<IpAddr>() {
-            Ok(address @ IpAddr::V4(_)) => Host::Network(address, 32),
-            Ok(address) => Host::Network(address, 128),
+            Ok(address @ IpAddr::V4(_)) => network(address, 32),
+            Ok(address) => network(address, 128),
             Err(_) => Host::Name(host),
         };
         Ok(Self { host, port })
@@ -77,9 +77,17 @@ impl Pattern {
     }
 }
 
+/// A network of IPv4 that is written as one of IPv6 (RFC 4291 §2.5.5.2) is the same network.
+fn network(address: IpAddr, bits: u8) -> Host {
+    match address.to_canonical() {
+        plain @ IpAddr::V4(_) if address.is_ipv6() && bits >= 96 => Host::Network(plain, bits - 96),
+        _ => Host::Network(address, bits),
+    }
+}
+
 fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     let shifted = |value: u128, width: u32| value.checked_shr(width - u32::from(bits)).unwrap_or(0);
-    match (address.to_canonical(), network.to_canonical()) {
+    match (address.to_canonical(), network) {
         (IpAddr::V4(a), IpAddr::V4(n)) => {
             shifted(u128::from(a.to_bits()), 32) == shifted(u128::from(n.to_bits()), 32)
         }
@@ -111,6 +119,9 @@ mod tests {
             ("192.0.2.1:25", "192.0.2.1:25"),
             ("fd00::/8", "[fd12::1]:25"),
             ("10.0.0.0/8", "[::ffff:10.1.2.3]:25"),
+            ("::ffff:10.0.0.0/104", "10.1.2.3:25"),
+            ("::ffff:192.0.2.1", "192.0.2.1:25"),
+            ("[::ffff:192.0.2.1]:25", "[::ffff:192.0.2.1]:25"),
         ] {
             assert!(takes(pattern, target), "{pattern} {target}");
         }
@@ -127,6 +138,9 @@ mod tests {
             ("10.0.0.0/8", "10.0.0.1.example.com:25"),
             ("192.0.2.1", "192.0.2.2:25"),
             ("fd00::/8", "10.0.0.1:25"),
+            ("::ffff:10.0.0.0/104", "11.1.2.3:25"),
+            ("::ffff:0.0.0.0/64", "10.0.0.1:25"),
+            ("10.0.0.0/8", "10.1:25"),
         ] {
             assert!(!takes(pattern, target), "{pattern} {target}");
         }

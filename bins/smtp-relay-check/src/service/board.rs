@@ -130,7 +130,7 @@ impl Board {
         let _ = kept.await;
     }
 
-    /// How a target stands now. A result is too old after two intervals and the time of a probe.
+    /// How a target stands now. A result is too old after two intervals and the longest time of a probe.
     pub(crate) fn standing(&self, index: usize) -> Standing {
         let last = lock(&self.last)
             .get(index)
@@ -162,6 +162,11 @@ impl Board {
     }
 }
 
+/// So many times `limits.total` a probe may take that is slow everywhere: dialogues, the queue.
+const DIALOGUES: u32 = 4;
+/// So many times more with the battery of an open relay.
+const BATTERY: u32 = 7;
+
 /// From the end of a probe to the end of the next, at most, and one interval more.
 fn longest(job: &Job) -> Duration {
     let limits = &job.target.limits;
@@ -169,9 +174,13 @@ fn longest(job: &Job) -> Duration {
         Some(_) => limits.canary,
         None => Duration::ZERO,
     };
+    let dialogues = match &job.target.open_relay {
+        Some(_) => DIALOGUES + BATTERY,
+        None => DIALOGUES,
+    };
     job.interval
         .saturating_mul(2)
-        .saturating_add(limits.total)
+        .saturating_add(limits.total.saturating_mul(dialogues))
         .saturating_add(canary)
 }
 

@@ -3,5 +3,6 @@
 
 mod listen;
 mod once;
+mod settings;
 mod support;
 mod watch;

@@ -203,6 +203,9 @@ async fn settings_under_which_nobody_would_hear_are_refused() {
         ("[reporters.slakc]\n", 3, "did you mean \"slack\"?"),
     ] {
         std::fs::write(&file, format!("{text}{target}")).unwrap();
+        let checked = run(&[&config, "--watch", "--check-config"], &[]).await;
+        assert_eq!(checked.status.code(), Some(code), "{text}");
+        assert!(checked.stderr.contains(word), "{text}: {}", checked.stderr);
         let ended = run(&[&config, "--watch"], &[]).await;
         assert_eq!(ended.status.code(), Some(code), "{text}: {}", ended.stderr);
         assert!(ended.stderr.contains(word), "{text}: {}", ended.stderr);

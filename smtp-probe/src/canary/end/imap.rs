@@ -267,3 +267,23 @@ async fn step<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop>
     let late = || Err(trouble(Class::Timeout, "no answer in time"));
     timeout(STEP, work).await.unwrap_or_else(|_| late())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_told_a_password_in_clear() {
+        for (peer, is_it) in [
+            ("127.0.0.1", true),
+            ("127.3.2.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("10.0.0.1", false),
+            ("::ffff:10.0.0.1", false),
+            ("0.0.0.0", false),
+        ] {
+            assert_eq!(is_this_machine(peer.parse().unwrap()), is_it, "{peer}");
+        }
+    }
+}

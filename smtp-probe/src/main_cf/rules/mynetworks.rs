@@ -127,7 +127,7 @@ impl Entries {
                 }
                 None => put(pattern.to_owned(), What::Unseen),
             }
-        } else if pattern.contains([':', '/']) {
+        } else if pattern.contains(':') || looks_numeric(pattern) {
             let why = match pattern.contains(':') {
                 true => "an address of IPv6 stands in brackets, as [::1]/128",
                 false => "it is no address, no network and no table",
@@ -137,6 +137,12 @@ impl Entries {
             put(pattern.to_owned(), What::Void);
         }
     }
+}
+
+/// Whether it is a network or nothing. What has other letters in it, Postfix passes over.
+fn looks_numeric(pattern: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_hexdigit() || ".[]/".contains(c);
+    pattern.contains('/') && pattern.chars().all(is_part)
 }
 
 /// A key of a table: a network, an address, or its first octets (access(5)).
@@ -168,7 +174,9 @@ fn judge(review: &mut Review<'_>, entry: &Entry, among: &Entries) {
             return;
         }
         What::Void => {
-            let what = format!("{written} is a name, and here only addresses count: nobody has it");
+            let what = format!(
+                "{written} is no address, and only addresses count here: it is passed over"
+            );
             let hint = "write its address instead, as 127.0.0.0/8 for this machine";
             review.find_word("mynetworks-name", State::Warn, at, what, hint);
             return;

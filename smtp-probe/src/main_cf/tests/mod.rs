@@ -125,7 +125,7 @@ fn networks_that_are_too_wide() {
         );
     }
     let syntax = "mynetworks-syntax";
-    for wrong in ["10.0.0.5/8", "2001:db8::/32", "mail/24"] {
+    for wrong in ["10.0.0.5/8", "2001:db8::/32", "10.0.0.0/33"] {
         expect(
             &format!("mynetworks = {wrong}\n"),
             syntax,
@@ -183,11 +183,13 @@ fn networks_behind_docker() {
             &[(State::Warn, "mynetworks", 1)],
         );
     }
-    expect(
-        "mynetworks = localhost 10.1.0.0/16\n",
-        "mynetworks-name",
-        &[(State::Warn, "mynetworks", 1)],
-    );
+    for name in ["localhost", "mail/24", ".corp.example", "10.2"] {
+        expect(
+            &format!("mynetworks = {name} 10.1.0.0/16\n"),
+            "mynetworks-name",
+            &[(State::Warn, "mynetworks", 1)],
+        );
+    }
 }
 
 #[test]

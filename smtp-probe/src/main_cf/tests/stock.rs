@@ -7,6 +7,7 @@ fn rules_of(main: &str) -> Vec<(String, State)> {
     let all = found(&checks(main)).into_iter();
     let all = all.filter(|(_, state, ..)| *state > State::Ok);
     let mut rules: Vec<(String, State)> = all.map(|(rule, state, ..)| (rule, state)).collect();
+    rules.sort();
     rules.dedup();
     rules
 }
@@ -51,7 +52,7 @@ inet_interfaces = all
 inet_protocols = all
 ";
     // Its aliases are not among the files of this test.
-    warns(main, &["table-missing", "table-missing"]);
+    warns(main, &["table-missing"]);
 }
 
 /// As Red Hat's package has it, of before and since there were levels.
@@ -173,7 +174,6 @@ alias_maps =
 recipient_delimiter = +
 relay_recipient_maps = ${podop}alias
 podop = socketmap:unix:/tmp/podop.socket:
-postconf = $config_directory
 smtpd_sasl_auth_enable = no
 queue_directory = /queue
 message_size_limit = 50000000
@@ -199,6 +199,7 @@ sender_canonical_maps = ${podop}sendermap
 sender_canonical_classes = envelope_sender
 smtpd_helo_required = yes
 check_ratelimit = check_sasl_access ${podop}senderrate
+smtpd_restriction_classes = check_ratelimit
 smtpd_client_restrictions = permit_mynetworks, check_sender_access ${podop}senderaccess, reject_non_fqdn_sender, reject_unknown_sender_domain, reject_unknown_recipient_domain, permit
 smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
 unverified_recipient_reject_reason = Address lookup failure
@@ -206,9 +207,7 @@ smtpd_milters = inet:antispam:11332
 milter_protocol = 6
 milter_default_action = tempfail
 ";
-    let main = main.replace("postconf = $config_directory\n", "");
-    let all = rules_of(&main.replace("check_ratelimit", "smtpd_sender_restrictions"));
-    assert_eq!(all, []);
+    warns(main, &[]);
 }
 
 /// As docker-mailserver has it.

@@ -368,3 +368,64 @@ fn shown(text: &str) -> String {
     let text = prefix(text, 300);
     text.chars().flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+    /// A server that greets so, offers this, and says yes to all. What it was told is handed back.
+    async fn told(greeting: &str, offers: &str, password: &str) -> (Result<bool, Stop>, String) {
+        let (ours, theirs) = tokio::io::duplex(1000);
+        let serving = async {
+            let (reader, mut writer) = tokio::io::split(theirs);
+            let mut lines = BufReader::new(reader).lines();
+            let mut told = String::new();
+            let hello = format!("{greeting}\r\n");
+            writer.write_all(hello.as_bytes()).await.unwrap();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let tag = line.split(' ').next().unwrap();
+                let answer = format!("* CAPABILITY {offers}\r\n{tag} OK\r\n");
+                writer.write_all(answer.as_bytes()).await.unwrap();
+                told = format!("{told}{line};");
+            }
+            told
+        };
+        let asking = async {
+            let mut open = Open::greeted(Box::new(ours)).await?;
+            let offers_tls = open.offers_tls();
+            open.log_in("me", &Secret::from(password)).await?;
+            Ok(offers_tls)
+        };
+        tokio::join!(asking, serving)
+    }
+
+    #[tokio::test]
+    async fn a_login_is_as_the_server_offers_it() {
+        let (said, told_it) = told("* OK hi", "IMAP4rev1", "a\"\\b").await;
+        assert!(!said.unwrap());
+        assert!(told_it.contains(r#"LOGIN "me" "a\"\\b";"#), "{told_it}");
+        let (said, told_it) = told("* OK hi", "IMAP4rev1 starttls LOGINDISABLED", "x").await;
+        assert_eq!(said.unwrap_err().class, Class::Proto);
+        assert!(!told_it.contains("LOGIN"), "{told_it}");
+        let (said, told_it) = told("* OK hi", "IMAP4rev1", "x\r\na9 LOGOUT").await;
+        assert_eq!(said.unwrap_err().class, Class::Local);
+        assert!(!told_it.contains("LOG"), "{told_it}");
+        // Somebody is in already: TLS cannot begin, and no password is told.
+        let (said, told_it) = told("* PREAUTH hi", "IMAP4rev1 STARTTLS", "x").await;
+        assert!(!said.unwrap());
+        assert!(!told_it.contains("LOGIN"), "{told_it}");
+    }
+
+    #[tokio::test]
+    async fn who_greets_otherwise_is_told_nothing() {
+        for (greeting, class) in [
+            ("* BYE full", Class::Eof),
+            ("220 mail.example ESMTP", Class::Proto),
+        ] {
+            let (said, told_it) = told(greeting, "", "x").await;
+            assert_eq!(said.unwrap_err().class, class);
+            assert_eq!(told_it, "");
+        }
+    }
+}

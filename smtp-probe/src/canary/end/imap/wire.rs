@@ -80,12 +80,12 @@ impl Wire {
     }
 
     async fn more(&mut self) -> Result<(), Stop> {
-        let mut bytes = [0; 16 * 1024];
-        let n = self.stream.read(&mut bytes).await.map_err(|e| broken(&e))?;
+        self.buffer.reserve(16 * 1024);
+        let read = self.stream.read_buf(&mut self.buffer).await;
+        let n = read.map_err(|e| broken(&e))?;
         if n == 0 {
             return Err(trouble(Class::Eof, "the server closed the connection"));
         }
-        self.buffer.extend_from_slice(&bytes[..n]);
         self.left = self.left.saturating_sub(n);
         match self.left == 0 || self.buffer.len() > 2 * MOST_OF_ONE {
             true => Err(too_much()),
