@@ -228,7 +228,7 @@ fn rows() -> Vec<Row> {
         Row::new("leak-sender", State::Crit, [3, 4, 7])
             .says(&["relay-test@rig.test", "unqualified sender"]),
         Row::new("leak-helo", State::Crit, [37]).says(&["greeted as localhost"]),
-        Row::new("defers", State::Ok, []).says(&["454 4.7.1", "by deferring: 43 forms"]),
+        Row::new("defers", State::Ok, []).says(&["454 4.7.1", "closed, deferred: 43 forms"]),
         Row::new(
             "refuses-data",
             State::Crit,

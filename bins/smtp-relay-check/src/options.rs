@@ -136,7 +136,7 @@ pub(crate) const TARGET: &[Section] = &[
             OptionSpec::new("deferred-age", "seconds of the oldest deferred message").default("900,3600"),
             OptionSpec::new("active-age", "seconds of the oldest message that is to go out now").default("60,300"),
             OptionSpec::new("queue-growth", "messages a minute by which the queue grows").default("10,100"),
-            OptionSpec::new("spool-free", "percent of the spool that is free, and less").default("20,5"),
+            OptionSpec::new("spool-free", "percent of the spool that is free, and less; counts below 10 GiB").default("20,5"),
         ],
     },
     Section {

@@ -262,6 +262,35 @@ mod tests {
     }
 
     #[test]
+    fn many_targets_with_odd_names_stay_within_it_too() {
+        let one = |i: usize| {
+            let checks = (0..20).map(|n| {
+                Check::crit(
+                    "rcpt_own",
+                    Phase::Rcpt,
+                    Class::Reply5,
+                    "550 'no'|\n\u{1b}[2Jx=1",
+                )
+                .subject(format!("{n}' |=\n@x.example"))
+                .measure(Measure::new(1.5, "s").above(1.0, 2.0))
+            });
+            report(&format!("it's |a=\r\n{i}"), checks.collect())
+        };
+        let text = nagios(&(0..100).map(one).collect::<Vec<_>>());
+        assert!(text.len() <= MOST_NAGIOS, "{}", text.len());
+        assert_eq!(text.matches('|').count(), 1, "{text}");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+        let (_, data) = text.lines().next().unwrap().split_once(" | ").unwrap();
+        // Each entry is whole: a label in quotes, one equals sign, a number.
+        for entry in data.strip_prefix('\'').unwrap().split(" '") {
+            let (label, amount) = entry.split_once("'=").unwrap();
+            assert!(!label.contains(['\'', '=']), "{entry}");
+            assert!(amount.starts_with(|c: char| c.is_ascii_digit()), "{entry}");
+            assert_eq!(amount.split(';').count(), 4, "{entry}");
+        }
+    }
+
+    #[test]
     fn numbers_are_short_and_never_words() {
         assert_eq!(number(0.1 + 0.2), "0.3");
         assert_eq!(number(-0.000_000_1), "0");

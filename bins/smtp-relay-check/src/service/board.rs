@@ -192,3 +192,27 @@ pub(crate) fn server(target: &smtp_probe::Target) -> String {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use smtp_probe::{Battery, Target};
+
+    use super::*;
+
+    #[test]
+    fn a_probe_that_is_slow_everywhere_is_not_too_late() {
+        let second = Duration::from_secs(1);
+        let mut job = Job {
+            target: Target::new("relay.example", 25),
+            interval: second,
+            damping: smtp_probe::change::Damping::default(),
+            labels: BTreeMap::new(),
+        };
+        job.target.limits.total = second * 10;
+        assert_eq!(longest(&job), second * 42);
+        job.target.open_relay = Some(Battery::default());
+        assert_eq!(longest(&job), second * 112);
+    }
+}
