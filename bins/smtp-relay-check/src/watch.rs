@@ -11,7 +11,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use notifier_runtime::{
     Cli, Context, Env, Exit, Fatal, Feed, Invocation, Parsed, Problems, log, visible,
 };
-use notifiers::{Batch, FailureRecord, Result, Source, SystemClock};
+use notifiers::{Batch, FailureRecord, LabelGrammar, Result, Source, SystemClock};
 use smtp_probe::{
     Check, Report,
     change::{Change, Course, News},
@@ -30,6 +30,9 @@ use crate::{
 const WAITING: usize = 1024;
 /// The longest part of a message, in characters.
 const MOST_TEXT: usize = 400;
+
+/// Reporters that keep faults, to be closed by people: a recovery would be one more.
+const ONLY_FAULTS: [&str; 2] = ["sentry", "jira"];
 
 /// One line: which relay, how it stands, why, what to do.
 const LINE: &str = "Mail relay {{ .failure.Name }} is {{ .failure.State }}: {{ .failure.Message }}{{ with index .failure.Details \"hint\" }} ({{ . }}){{ end }}";
@@ -112,7 +115,8 @@ async fn watch(cli: &Cli, context: &Context, plan: Plan) -> std::result::Result<
     let plan = Arc::new(plan);
     let board = Board::new(&plan, Arc::new(SystemClock));
     let (tell, seen) = mpsc::channel(WAITING);
-    let source = RelaySource::new(plan.jobs.clone(), seen);
+    let grammar = context.settings.grammar.clone();
+    let source = RelaySource::new(plan.jobs.clone(), grammar, seen);
     let schedule = Schedule::start(Arc::clone(&board), Some(tell));
     let feed =
         Feed::new(source).routes(move |engine| router(App::new(plan, board, Some(engine.clone()))));
@@ -124,12 +128,17 @@ async fn watch(cli: &Cli, context: &Context, plan: Plan) -> std::result::Result<
 /// Reports become changes that are worth telling.
 pub(crate) struct RelaySource {
     jobs: Vec<Job>,
+    grammar: LabelGrammar,
     seen: mpsc::Receiver<Seen>,
 }
 
 impl RelaySource {
-    pub(crate) fn new(jobs: Vec<Job>, seen: mpsc::Receiver<Seen>) -> Self {
-        Self { jobs, seen }
+    pub(crate) fn new(jobs: Vec<Job>, grammar: LabelGrammar, seen: mpsc::Receiver<Seen>) -> Self {
+        Self {
+            jobs,
+            grammar,
+            seen,
+        }
     }
 }
 
@@ -187,7 +196,7 @@ impl RelaySource {
             if *course == before && change.is_none() {
                 continue;
             }
-            let news = change.map(|change| record(job, &report, &change));
+            let news = change.map(|change| record(job, &self.grammar, &report, &change));
             // A map of such values always becomes JSON.
             let cursor = serde_json::to_value(&courses).unwrap_or_default();
             let stored = Arc::clone(stored);
@@ -205,7 +214,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// What reporters are told. Its details are `address`, `was`, `lasted`, and of the check that
 /// decided `check`, `phase`, `class`, `code` and `hint`.
-fn record(job: &Job, report: &Report, change: &Change) -> FailureRecord {
+fn record(job: &Job, grammar: &LabelGrammar, report: &Report, change: &Change) -> FailureRecord {
     let target = &job.target;
     let name = target.name.as_str();
     let address = place_of(target);
@@ -213,6 +222,12 @@ fn record(job: &Job, report: &Report, change: &Change) -> FailureRecord {
     out.host.clone_from(&address);
     out.source = NAME.to_owned();
     out.labels.clone_from(&job.labels);
+    if change.news == News::Recovered {
+        for reporter in ONLY_FAULTS {
+            let label = format!("{}_{}_{reporter}_instances", grammar.prefix, grammar.name);
+            out.labels.entry(label).or_default();
+        }
+    }
     let bad = report
         .decisive()
         .filter(|c| c.state > smtp_probe::State::Ok);

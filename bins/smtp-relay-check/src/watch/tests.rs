@@ -40,7 +40,8 @@ async fn told(
     drop(tell);
     let mut last = cursor.clone();
     let mut records = Vec::new();
-    let mut batches = Box::new(RelaySource::new(vec![job()], seen)).events(cursor);
+    let mut batches =
+        Box::new(RelaySource::new(vec![job()], LabelGrammar::default(), seen)).events(cursor);
     while let Some(batch) = batches.next().await {
         let batch = batch.unwrap();
         records.extend(batch.failures);
@@ -52,6 +53,19 @@ async fn told(
 
 fn states(records: &[FailureRecord]) -> Vec<&str> {
     records.iter().map(|r| r.state.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_recovery_opens_no_issue() {
+    let (records, _) = told(vec![report(false, 0), report(true, 60)], None).await;
+    assert_eq!(states(&records), ["DOWN", "RECOVERED"]);
+    for label in [
+        "complainer_default_sentry_instances",
+        "complainer_default_jira_instances",
+    ] {
+        assert_eq!(records[0].labels.get(label), None);
+        assert_eq!(records[1].labels[label], "");
+    }
 }
 
 #[tokio::test]
@@ -143,7 +157,8 @@ async fn a_restart_neither_repeats_nor_forgets() {
 #[tokio::test]
 async fn what_was_not_stored_is_told_again() {
     let (tell, seen) = mpsc::channel(WAITING);
-    let mut batches = Box::new(RelaySource::new(vec![job()], seen)).events(None);
+    let mut batches =
+        Box::new(RelaySource::new(vec![job()], LabelGrammar::default(), seen)).events(None);
     tell.try_send((0, report(false, 0))).unwrap();
     let lost = batches.next().await.unwrap().unwrap();
     assert_eq!(states(&lost.failures), ["DOWN"]);

@@ -7,40 +7,19 @@ use std::{
 
 use notifier_testkit::{
     peer,
-    smtp::{Action, FakeSmtp, Script, Verb},
+    smtp::{Action, Script, Verb},
 };
 use serde_json::Value;
 
-use crate::support::{address, get, sample, start, until};
-
-async fn relay() -> (FakeSmtp, String) {
-    let relay = FakeSmtp::start(Script::new().banner("relay.example ESMTP")).await;
-    let address = relay.address().to_string();
-    (relay, address)
-}
+use crate::support::{WELL, address, get, relay, sample, start, until};
 
 /// The sample of a target.
 fn of(text: &str, name: &str, target: &str) -> Option<f64> {
     sample(text, &format!("{name}{{target=\"{target}\"}}"))
 }
 
-/// As few bounds as may be, for a machine that is busy.
-const WELL: [&str; 14] = [
-    "--tls",
-    "none",
-    "--helo",
-    "probe.example",
-    "--listen",
-    "127.0.0.1:0",
-    "--timeout",
-    "100s",
-    "--connect-timeout",
-    "100s",
-    "--connect-time",
-    "100,200",
-    "--greeting-time",
-    "100,200",
-];
+/// Serves on a free port.
+const SERVE: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_are_checked_on_and_on_and_all_can_be_asked() {
@@ -48,7 +27,8 @@ async fn targets_are_checked_on_and_on_and_all_can_be_asked() {
     let (bad, at_bad) = relay().await;
     let args = [
         &[at_good.as_str(), &at_bad, "--interval", "50ms"],
-        &WELL[..],
+        &SERVE[..],
+        &WELL,
     ]
     .concat();
     let program = start(&args, &[]);
@@ -191,7 +171,7 @@ async fn probe_answers_for_what_it_may_be_asked() {
 async fn a_server_that_hangs_takes_no_longer_than_prometheus_waits() {
     let (relay, at_relay) = relay().await;
     relay.set(Script::new().on(Verb::Connect, Action::Stall));
-    let args = [&["--probe-targets=127.0.0.1"], &WELL[..]].concat();
+    let args = [&["--probe-targets=127.0.0.1"][..], &SERVE, &WELL].concat();
     let program = start(&args, &[]);
     let at = address(&program).await;
     // Without the header it would take more than a minute.
@@ -218,7 +198,7 @@ async fn a_server_is_probed_by_one_at_a_time() {
             .banner("relay.example ESMTP")
             .on(Verb::Ehlo, Action::Stall),
     );
-    let args = [&["--probe-targets=127.0.0.1"], &WELL[..]].concat();
+    let args = [&["--probe-targets=127.0.0.1"][..], &SERVE, &WELL].concat();
     let program = start(&args, &[]);
     let at = address(&program).await;
     let path = format!("/probe?target={at_relay}");
@@ -255,7 +235,8 @@ async fn promtool_finds_nothing_wrong_in_any_exposition() {
             "me@x.example",
             "--open-relay",
         ],
-        &WELL[..],
+        &SERVE[..],
+        &WELL,
     ]
     .concat();
     let program = start(&args, &[]);

@@ -1,32 +1,9 @@
 //! One check of all targets.
 
-use notifier_testkit::smtp::{Action, FakeSmtp, Script, Verb};
+use notifier_testkit::smtp::{Action, Script, Verb};
 use serde_json::Value;
 
-use crate::support::run;
-
-/// A relay that lacks nothing where TLS is not asked for.
-pub(crate) async fn relay() -> (FakeSmtp, String) {
-    let relay = FakeSmtp::start(Script::new().banner("relay.example ESMTP")).await;
-    let address = relay.address().to_string();
-    (relay, address)
-}
-
-/// With what makes a fake relay well, on a machine that is busy too.
-const WELL: [&str; 12] = [
-    "--tls",
-    "none",
-    "--helo",
-    "probe.example",
-    "--timeout",
-    "100s",
-    "--connect-timeout",
-    "100s",
-    "--connect-time",
-    "100,200",
-    "--greeting-time",
-    "100,200",
-];
+use crate::support::{WELL, relay, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_well_is_0_in_every_form() {

@@ -3,7 +3,7 @@
 use notifier_testkit::smtp::{Script, Verb};
 use serde_json::Value;
 
-use crate::{once::relay, support::run};
+use crate::support::{relay, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_settings_are_3_or_1_and_one_line_each() {

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notifier_testkit::program::{Ended, Program};
+use notifier_testkit::{
+    program::{Ended, Program},
+    smtp::{FakeSmtp, Script},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -13,6 +16,22 @@ use tokio::{
 
 /// Only a test that fails takes so long.
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
+
+/// As few bounds as may be, for a machine that is busy.
+pub(crate) const WELL: [&str; 12] = [
+    "--tls",
+    "none",
+    "--helo",
+    "probe.example",
+    "--timeout",
+    "100s",
+    "--connect-timeout",
+    "100s",
+    "--connect-time",
+    "100,200",
+    "--greeting-time",
+    "100,200",
+];
 
 pub(crate) fn start(args: &[&str], env: &[(&str, &str)]) -> Program {
     let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
@@ -65,4 +84,11 @@ pub(crate) fn sample(text: &str, name: &str) -> Option<f64> {
         let (sample, value) = l.rsplit_once(' ')?;
         (sample == name).then(|| value.parse().ok()).flatten()
     })
+}
+
+/// A relay that lacks nothing where TLS is not asked for.
+pub(crate) async fn relay() -> (FakeSmtp, String) {
+    let relay = FakeSmtp::start(Script::new().banner("relay.example ESMTP")).await;
+    let address = relay.address().to_string();
+    (relay, address)
 }
