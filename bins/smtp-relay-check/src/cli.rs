@@ -24,7 +24,8 @@ of --config. Without one: those of --config, else SMTP_HOST_IP and SMTP_HOST_POR
 SMTP_PASSWORD_FILE stands for --password-file. A flag beats [[target]], which beats [defaults].
 
 Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown or wrong settings; with --exit probe 0 if mail can
-be taken, else 1. A server (--listen, --watch) ends with 0 after SIGTERM.
+be taken, else 1. A server (--listen, --watch) ends with 0 after SIGTERM, and with a code
+of sysexits.h if it cannot serve or keep its outbox.
 
   smtp-relay-check relay.example:587 --user app --password-file /run/secrets/smtp --rcpt me@example.com
   smtp-relay-check 203.0.113.7 --open-relay
@@ -147,6 +148,13 @@ fn given(matches: &ArgMatches) -> Result<Given, Problems> {
                 continue;
             };
             let said: Vec<String> = said.cloned().collect();
+            // Of most flags the last one counts. Of two files both were meant.
+            if said.len() > 1 && spec.kind == OptionKind::Path && !spec.repeated {
+                problems.push(format!(
+                    "--{}: it takes one file, and is given twice",
+                    spec.key
+                ));
+            }
             for text in &said {
                 if let Err(why) = check::value(spec, text) {
                     problems.push(format!("--{}: {why}", spec.key));

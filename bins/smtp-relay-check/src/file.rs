@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 use notifier_runtime::{Cli, Problems, table};
+use notifiers::{OptionKind, OptionSpec};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -280,10 +281,10 @@ impl Reader<'_> {
         }
         let items: Result<Vec<String>, String> = match value.get_ref() {
             DeValue::Array(list) if spec.repeated || is_pair(spec.key) => {
-                list.iter().map(|v| scalar(v.get_ref())).collect()
+                list.iter().map(|v| scalar(spec, v.get_ref())).collect()
             }
             DeValue::Array(_) => Err("it takes one value, not a list".to_owned()),
-            one => scalar(one).map(|v| vec![v]),
+            one => scalar(spec, one).map(|v| vec![v]),
         };
         let items = items.map(|items| match is_pair(spec.key) {
             true => vec![items.join(",")],
@@ -311,16 +312,27 @@ fn is_name(text: &str) -> bool {
     (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-fn scalar(value: &DeValue<'_>) -> Result<String, String> {
+/// A value as text. Numbers and booleans are themselves only where an option is one: a quoted
+/// `"yes"`, or a number among addresses, is a slip.
+fn scalar(spec: &OptionSpec, value: &DeValue<'_>) -> Result<String, String> {
+    let is_bool = spec.kind == OptionKind::Bool;
+    let is_number = is_pair(spec.key)
+        || matches!(
+            spec.kind,
+            OptionKind::Integer | OptionKind::Size | OptionKind::Duration
+        );
     match value {
+        DeValue::Boolean(b) if is_bool => Ok(b.to_string()),
+        _ if is_bool => Err("it is true or false, without quotes".to_owned()),
         DeValue::String(s) => Ok(s.as_ref().to_owned()),
+        DeValue::Integer(_) | DeValue::Float(_) if !is_number => Err("it is a text".to_owned()),
         DeValue::Integer(n) => match i64::from_str_radix(n.as_str(), n.radix()) {
             Ok(n) => Ok(n.to_string()),
             Err(_) => Err("the number is too large".to_owned()),
         },
         DeValue::Float(f) => Ok(f.as_str().to_owned()),
-        DeValue::Boolean(b) => Ok(b.to_string()),
-        _ => Err("it is a text, a number, true or false".to_owned()),
+        _ if is_number => Err("it is a number, or a text such as \"30s\"".to_owned()),
+        _ => Err("it is a text".to_owned()),
     }
 }
 

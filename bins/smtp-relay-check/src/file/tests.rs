@@ -62,6 +62,18 @@ fn mistakes_are_told_with_their_place_and_the_nearest_name() {
             "f.toml:3:1: timeout: \"5\" is not a duration (such as 5s, 1m30s or 250ms)",
         ),
         (
+            "[[target]]\naddress = 'x'\nopen_relay = 'yes'",
+            "f.toml:3:1: open_relay: it is true or false, without quotes",
+        ),
+        (
+            "[[target]]\naddress = 'x'\nallow_clear = 1",
+            "f.toml:3:1: allow_clear: it is true or false, without quotes",
+        ),
+        (
+            "[[target]]\naddress = 'x'\nrcpt = ['a@b.example', 5]",
+            "f.toml:3:1: rcpt: it is a text",
+        ),
+        (
             "[[target]]\naddress = 'x'\nhelo = ['a', 'b']",
             "f.toml:3:1: helo: it takes one value, not a list",
         ),
