@@ -284,3 +284,28 @@ async fn what_is_not_known_is_not_asked() {
     }
     assert!(dns.questions().is_empty());
 }
+
+#[tokio::test]
+async fn the_host_itself_is_asked_of_the_given_resolver_first() {
+    let zone = Zone::new().address("relay.rig.test", "127.0.0.1");
+    let dns = FakeDns::start(zone).await;
+    for (host, by) in [
+        ("relay.rig.test", format!("127.0.0.1 by {}", dns.address())),
+        // No name of the DNS, and the system knows it (inet_aton(3)).
+        ("127.1", String::new()),
+        ("localhost", String::new()),
+    ] {
+        let mut target = Target::new(host, 1);
+        target.level = Level::Live;
+        target.limits.total = Duration::from_secs(120);
+        target.limits.dns = Duration::from_secs(60);
+        target.limits.connect = Duration::from_secs(60);
+        target.dns.server = Some(dns.address());
+        let report = Prober::new(target).run().await;
+        let check = report.check("resolve").unwrap();
+        assert_ne!(check.state, State::Crit, "{check:?}");
+        assert!(check.text.starts_with(&by), "{check:?}");
+        assert_eq!(check.text.contains(" by "), !by.is_empty(), "{check:?}");
+    }
+    assert!(dns.questions().iter().any(|q| !q.is_tcp));
+}

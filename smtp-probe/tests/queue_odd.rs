@@ -169,6 +169,20 @@ async fn what_is_not_there_is_told_with_what_to_do() {
     }
 }
 
+#[tokio::test]
+async fn a_file_that_is_no_socket_says_nothing_of_postfix() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("showq");
+    fs::write(&file, "x").unwrap();
+    for level in [Level::Live, Level::Ready] {
+        let report = probe(Queue::Showq(file.clone()), level).await;
+        let depth = report.check("queue_depth").unwrap();
+        assert_eq!(depth.state, State::Unknown, "{depth:#?}");
+        assert_eq!(depth.class.unwrap().word(), "local", "{depth:#?}");
+        assert!(depth.text.ends_with("is no socket"), "{depth:#?}");
+    }
+}
+
 /// A file of a queue.
 fn put(folder: &Path, place: &str, mode: u32, content: &[u8]) {
     let path = folder.join(place);

@@ -181,6 +181,9 @@ fn refused(mut stop: Stop) -> Check {
         _ if stop.reply.as_ref().is_some_and(is_full) => {
             "make room for the relay's queue: see its disk, queue_minfree and the age of what waits there"
         }
+        Phase::Mail | Phase::Rcpt if stop.class == Class::Timeout => {
+            "something behind the relay hangs: look at its log, at trivial-rewrite, cleanup, and the tables and policy servers that it asks"
+        }
         Phase::Mail => "see why the relay refuses the sender, the first of --from",
         Phase::Rcpt => {
             "see why the relay refuses the recipient, the first of --rcpt: its mailbox, or whether it relays for us"
@@ -208,6 +211,16 @@ fn forget(past: &mut Past, now: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn silence_is_no_refusal() {
+        let stop = Stop::new(Phase::Rcpt, Class::Timeout, "the server gave no answer");
+        let hint = refused(stop).hint.unwrap_or_default();
+        assert!(hint.contains("hangs") && hint.contains("log"), "{hint}");
+        let stop = Stop::refused(Phase::Rcpt, "550 5.1.1 no".parse().unwrap());
+        let hint = refused(stop).hint.unwrap_or_default();
+        assert!(hint.contains("refuses the recipient"), "{hint}");
+    }
 
     #[test]
     fn the_past_is_bounded() {

@@ -318,7 +318,7 @@ pub(super) fn on_its_way(
             Class::Timeout,
             format!("{text}; the next run tells whether it came"),
         )
-        .hint("wait longer for the canary, or keep what a run leaves for the next one")
+        .hint("wait longer for the canary, or keep what a run leaves for the next one with --state")
         .data(base(flight));
     };
     let sent = clock_time(last.sent.at);

@@ -9,7 +9,13 @@ mod ptr;
 mod spf;
 mod tags;
 
-use std::{collections::BTreeSet, future::Future, net::IpAddr, pin::Pin, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
@@ -40,6 +46,19 @@ pub(crate) async fn mail_host(target: &Target, domain: &str) -> Option<String> {
         _ => None,
     });
     hosts.min().map(|(_, host)| host)
+}
+
+/// The addresses of a name, asked of one resolver. An error is for people.
+pub(crate) async fn addresses(
+    server: SocketAddr,
+    within: Duration,
+    name: &str,
+) -> Result<Vec<IpAddr>, String> {
+    let resolver = Resolver::new(Some(server), within).map_err(|e| e.to_string())?;
+    resolver.addresses(name).await.map_err(|fault| match fault {
+        Fault::Nothing => "no such name".to_owned(),
+        Fault::Failed(why) => why,
+    })
 }
 
 /// What other checks saw of the relay.
@@ -207,14 +226,14 @@ fn egress_ip(target: &Target, egress: Option<IpAddr>) -> Check {
             Class::Local,
             format!("{ip} is a private address, which others do not see"),
         )
-        .hint("name the address that the world sees"),
+        .hint("name the address that the world sees with --egress"),
         None if target.dns.wanted => Check::unknown(
             ID,
             Phase::Dns,
             Class::Local,
             "which address mail leaves from is not known",
         )
-        .hint("name it in the target's dns.egress"),
+        .hint("name it with --egress"),
         None => Check::skip(ID, Phase::Dns, "the target names none"),
     }
 }

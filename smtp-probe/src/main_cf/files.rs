@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -14,6 +14,8 @@ const MOST: u64 = 1024 * 1024;
 pub(super) trait Files {
     /// The text of a file, the first MiB of it.
     fn read(&self, path: &Path) -> Option<String>;
+    /// Why it cannot be read.
+    fn fault(&self, path: &Path) -> String;
     /// When it was last written; `None` if it is not there.
     fn modified(&self, path: &Path) -> Option<SystemTime>;
     /// Whether it is a folder.
@@ -36,6 +38,22 @@ impl Files for Disk {
         let file = fs::File::open(path).ok()?;
         file.take(MOST).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn fault(&self, path: &Path) -> String {
+        let opened = match fs::metadata(path) {
+            Ok(meta) if !meta.is_file() => return "it is no file".to_owned(),
+            Ok(_) => fs::File::open(path).and_then(|mut file| file.read(&mut [0])),
+            Err(e) => Err(e),
+        };
+        match opened {
+            Ok(_) => "it changes meanwhile".to_owned(),
+            Err(e) => match e.kind() {
+                io::ErrorKind::NotFound => "no such file".to_owned(),
+                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                _ => e.to_string(),
+            },
+        }
     }
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
@@ -71,6 +89,10 @@ impl Fake {
 impl Files for Fake {
     fn read(&self, path: &Path) -> Option<String> {
         self.0.get(path).map(|(text, _)| text.clone())
+    }
+
+    fn fault(&self, _path: &Path) -> String {
+        "no such file".to_owned()
     }
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {

@@ -76,15 +76,20 @@ pub(crate) fn is_public(ip: std::net::IpAddr) -> bool {
     networks::count(&networks::public(&net, &[])) > 0
 }
 
+/// The file, which may be named by its folder.
+fn file_of(path: PathBuf, files: &dyn Files) -> PathBuf {
+    match files.is_folder(&path) {
+        true => path.join("main.cf"),
+        false => path,
+    }
+}
+
 /// The folder of the file, and what is in it; the file may be named by its folder.
 fn read(path: &Path, files: &dyn Files) -> Option<(PathBuf, Config)> {
     // What a relative path is relative to, values must not be.
     let whole = std::path::absolute(path);
     let path = whole.unwrap_or_else(|_| path.to_owned());
-    let path = match files.is_folder(&path) {
-        true => path.join("main.cf"),
-        false => path,
-    };
+    let path = file_of(path, files);
     let text = files.read(&path)?;
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
     let config = Config::parse(&text, "main.cf", &folder.to_string_lossy());
@@ -101,7 +106,8 @@ pub(crate) fn values<const N: usize>(path: &Path, names: [&str; N]) -> Option<[S
 /// Reads the files and looks for all that is known to go wrong.
 fn review(path: &Path, files: &dyn Files, min_size: u64) -> Vec<Check> {
     let Some((folder, config)) = read(path, files) else {
-        let what = format!("{} cannot be read", path.display());
+        let path = file_of(path.to_owned(), files);
+        let what = format!("{} cannot be read: {}", path.display(), files.fault(&path));
         let check = Check::unknown(ID, Phase::Lint, Class::Local, what);
         return vec![check.hint("name a main.cf, or a file with what postconf -n prints")];
     };

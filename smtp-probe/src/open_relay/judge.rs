@@ -33,6 +33,8 @@ pub(super) struct Findings<'a> {
     pub(super) halted: Option<Halt>,
     /// What a login opens, where it must.
     pub(super) login: Option<AfterLogin>,
+    /// Whether the target has a login; that is used only where it must open it.
+    pub(super) has_login: bool,
     /// What else is to be said.
     pub(super) notes: Vec<String>,
 }
@@ -281,10 +283,10 @@ impl Findings<'_> {
             };
             return self
                 .with_reply(Check::crit(ID, phase, class(ours.verdict), text), ours)
-                .hint(format!(
-                    "add {} to mynetworks, or log in",
-                    self.vantage.local
-                ));
+                .hint(match self.has_login {
+                    true => format!("add {} to mynetworks", self.vantage.local),
+                    false => format!("add {} to mynetworks, or log in", self.vantage.local),
+                });
         }
         let public: Vec<&Tried> = pretended
             .into_iter()

@@ -57,7 +57,9 @@ async fn look(target: &Target, clock: &dyn Clock, until: Instant) -> Result<Chec
     let names = Names::find(target, settings, banner, ehlo, vantage.peer.ip());
     let names = names.map_err(|text| {
         let check = Check::unknown(ID, Phase::Rcpt, Class::Local, text);
-        Box::new(check.hint("set the victim and the domains of the battery to plain ones"))
+        Box::new(
+            check.hint("set --victim, --own-domain, --relay-domain and --well-known to plain ones"),
+        )
     })?;
     let is_private = connection.is_private;
     let has_starttls = connection.offers.starttls;
@@ -112,6 +114,7 @@ async fn look(target: &Target, clock: &dyn Clock, until: Instant) -> Result<Chec
         is_catch_all: &|ending| battery.is_catch_all(ending),
         halted,
         login,
+        has_login: target.login.is_some(),
         notes,
     }
     .judge())

@@ -16,6 +16,8 @@ use super::{
     tally::Tally,
 };
 
+/// Those whose number is always told, also if it is 0.
+const QUEUES: [&str; 5] = ["incoming", "active", "deferred", "hold", "maildrop"];
 /// Who wants to go out now. The queue manager takes them up at once.
 const GOING: [&str; 3] = ["incoming", "active", "maildrop"];
 const DEFERRED: [&str; 1] = ["deferred"];
@@ -92,8 +94,9 @@ fn depth(listed: &Listed<Tally>, bounds: Bounds) -> Check {
     if check.hint.is_none() && measure.state() > State::Ok {
         check = check.hint("see what they wait for with postqueue -p and in the relay's log");
     }
-    let queues: Map<_, _> = queues
-        .into_iter()
+    let none = QUEUES.into_iter().map(|queue| (queue, 0));
+    let queues: Map<_, _> = none
+        .chain(queues)
         .map(|(queue, n)| (queue.to_owned(), json!(n)))
         .collect();
     let data = json!({"via": listed.via.word(), "queues": queues});

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -192,6 +193,12 @@ fn failed(showq: &Path, e: &io::Error) -> Stop {
             format!("there is no {shown}"),
             "name the relay's queue_directory, or its socket public/showq",
         ),
+        // A file that is none refuses too.
+        io::ErrorKind::ConnectionRefused if !is_socket(showq) => (
+            Class::Local,
+            format!("{shown} is no socket"),
+            "name the relay's queue_directory, or its socket public/showq, with --queue",
+        ),
         io::ErrorKind::ConnectionRefused => (
             Class::Refused,
             format!("nobody listens at {shown}"),
@@ -217,6 +224,10 @@ fn failed(showq: &Path, e: &io::Error) -> Stop {
         hint: Some(hint.to_owned()),
         ..Stop::new(Phase::Queue, class, what)
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
 }
 
 /// Whether a socket that is not there has its place in a queue's folder.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -12,6 +13,8 @@ use crate::report::{Check, Class, Phase, State};
 use super::next_hop::{NextHop, Table};
 
 const ID: &str = "sasl_db";
+/// How the text ends of what is not there as far as can be seen.
+const UNSEEN: &str = ", or it cannot be seen";
 
 /// What the system says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +46,46 @@ pub(super) fn checks(next: &NextHop) -> Vec<Check> {
         let compiled = table.compiled().map(|path| (look(&path), path));
         let keys = table.entries();
         let keys = keys.map(|e| e.into_iter().map(|(key, _)| key).collect());
-        judge(next, table, text, compiled, keys)
+        let paths = [Some(table.path.clone()), table.compiled()];
+        // What is told rests on the text if there is one.
+        let known = paths.into_iter().flatten().find(|path| is_there(path));
+        let denied = known.filter(|path| is_denied(path));
+        unless_denied(judge(next, table, text, compiled, keys), denied.as_deref())
     };
     next.logins.iter().map(check).collect()
+}
+
+fn is_there(path: &Path) -> bool {
+    fs::metadata(path).map_or_else(|e| e.kind() != ErrorKind::NotFound, |_| true)
+}
+
+/// Whether this user may not read it, or not even see it.
+fn is_denied(path: &Path) -> bool {
+    let opened = match fs::metadata(path) {
+        // A pipe would wait for who writes.
+        Ok(meta) if meta.is_file() => fs::File::open(path).err(),
+        Ok(_) => None,
+        Err(e) => Some(e),
+    };
+    opened.is_some_and(|e| e.kind() == ErrorKind::PermissionDenied)
+}
+
+/// What was found, unless it rests on a file that may not be read.
+fn unless_denied(found: Check, denied: Option<&Path>) -> Check {
+    let is_known = found.state > State::Ok && !found.text.ends_with(UNSEEN);
+    match denied {
+        Some(path) if !is_known => {
+            let path = path.display();
+            let text = format!("{path} may not be read by this user: what is in it is not known");
+            let check = Check::unknown(ID, Phase::Queue, Class::Local, text)
+                .hint(format!("run as root, or let this user read {path}"));
+            match found.subject {
+                Some(subject) => check.subject(subject),
+                None => check,
+            }
+        }
+        _ => found,
+    }
 }
 
 fn judge(
@@ -68,11 +108,11 @@ fn judge(
     // What Postfix reads.
     match (&text, &db) {
         (None, None) => {
-            let text = format!("there is no {shown}, or it cannot be seen");
+            let text = format!("there is no {shown}{UNSEEN}");
             return bad(State::Crit, text, format!("write the login to {shown}"));
         }
         (_, Some((None, path))) => {
-            let text = format!("there is no {path}, or it cannot be seen");
+            let text = format!("there is no {path}{UNSEEN}");
             return bad(State::Crit, text, postmap);
         }
         _ => {}
@@ -231,6 +271,26 @@ mod tests {
         let mut by_sender = next("[example.com]");
         by_sender.by_sender = true;
         assert_eq!(unknown_key(&by_sender, Some(Vec::new())), None);
+    }
+
+    #[test]
+    fn a_table_that_may_not_be_read_is_not_known() {
+        let path = Path::new("/etc/postfix/sasl_passwd");
+        let ok = Check::ok(ID, Phase::Queue, "the login is there").subject("s");
+        let unseen = format!("there is no s{UNSEEN}");
+        let unseen = Check::crit(ID, Phase::Queue, Class::Local, unseen).subject("s");
+        for found in [ok.clone(), unseen] {
+            let check = unless_denied(found, Some(path));
+            assert_eq!(
+                (check.state, check.class),
+                (State::Unknown, Some(Class::Local))
+            );
+            assert!(check.text.contains("may not be read"), "{check:?}");
+            assert_eq!(check.subject.as_deref(), Some("s"));
+        }
+        let stale = Check::warn(ID, Phase::Queue, Class::Local, "newer");
+        assert_eq!(unless_denied(stale, Some(path)).state, State::Warn);
+        assert_eq!(unless_denied(ok, None).state, State::Ok);
     }
 
     #[test]

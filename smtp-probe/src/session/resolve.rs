@@ -13,6 +13,7 @@ use tokio::{
 use super::record::Record;
 use crate::{
     connection::Stop,
+    dns,
     report::{Check, Class, Measure, Phase, State},
     target::Target,
 };
@@ -20,7 +21,8 @@ use crate::{
 /// From here on a look-up is slow.
 const SLOW_LOOKUP: Duration = Duration::from_secs(1);
 
-/// The addresses of the host, at least one.
+/// The addresses of the host, at least one: from the resolver that the target names, and from the
+/// system's if that one knows none or gives no answer.
 pub(super) async fn resolve(
     target: &Target,
     until: Instant,
@@ -36,16 +38,35 @@ pub(super) async fn resolve(
         return Ok(vec![SocketAddr::new(ip, target.port)]);
     }
     let begun = Instant::now();
-    let end = until.min(begun + target.limits.connect);
+    let mut named = None;
+    // What is this machine, no resolver is asked (RFC 6761 section 6.3).
+    let is_here = target.host.eq_ignore_ascii_case("localhost");
+    if let Some(server) = target.dns.server.filter(|_| !is_here) {
+        // What is left of the time is the system's.
+        let within = target.limits.dns.min((until - begun) / 2);
+        match dns::addresses(server, within, &target.host).await {
+            Ok(found) => {
+                let took = begun.elapsed();
+                record.spent(Phase::Resolve, took);
+                let port = target.port;
+                let found = found.into_iter().map(|ip| SocketAddr::new(ip, port));
+                let addresses: Vec<SocketAddr> = found.collect();
+                record.push(resolved(&addresses, took, Some(server)));
+                return Ok(addresses);
+            }
+            Err(why) => named = Some(format!("{server}: {why}")),
+        }
+    }
+    let end = until.min(Instant::now() + target.limits.connect);
     let found = timeout_at(end, lookup_host((target.host.as_str(), target.port))).await;
     let took = begun.elapsed();
     record.spent(Phase::Resolve, took);
     let host = &target.host;
-    let stop = match found {
+    let mut stop = match found {
         Ok(Ok(found)) => {
             let addresses: Vec<SocketAddr> = found.collect();
             if !addresses.is_empty() {
-                record.push(resolved(&addresses, took));
+                record.push(resolved(&addresses, took, None));
                 return Ok(addresses);
             }
             absent(host, "no address")
@@ -63,18 +84,29 @@ pub(super) async fn resolve(
         .with_state(State::Unknown)
         .with_hint("look at the name servers of this machine (/etc/resolv.conf)"),
     };
+    if let Some(named) = named {
+        stop.text = format!("{}; {named}", stop.text);
+    }
     Err(record.stop(ID, stop, took))
 }
 
-fn resolved(addresses: &[SocketAddr], took: Duration) -> Check {
+/// `by` is the resolver that was asked, if not the system's.
+fn resolved(addresses: &[SocketAddr], took: Duration, by: Option<SocketAddr>) -> Check {
     let all: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
-    let text = all.join(", ");
+    let (text, slow) = match by {
+        Some(by) => (
+            format!("{} by {by}", all.join(", ")),
+            "the look-up is slow: look at the resolver that --dns names",
+        ),
+        None => (
+            all.join(", "),
+            "the look-up is slow: look at the name servers of this machine (/etc/resolv.conf)",
+        ),
+    };
     let measure = Measure::seconds(took);
     let check = match took >= SLOW_LOOKUP {
         false => Check::ok("resolve", Phase::Resolve, text),
-        true => Check::warn("resolve", Phase::Resolve, Class::Dns, text).hint(
-            "the look-up is slow: look at the name servers of this machine (/etc/resolv.conf)",
-        ),
+        true => Check::warn("resolve", Phase::Resolve, Class::Dns, text).hint(slow),
     };
     check.measure(measure).took(took)
 }
@@ -143,7 +175,7 @@ mod tests {
     #[test]
     fn a_slow_look_up_is_told() {
         let one = ["192.0.2.1:25".parse().unwrap()];
-        let state = |ms| resolved(&one, Duration::from_millis(ms)).state;
+        let state = |ms| resolved(&one, Duration::from_millis(ms), None).state;
         assert_eq!((state(999), state(1000)), (State::Ok, State::Warn));
     }
 }

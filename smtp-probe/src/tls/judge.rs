@@ -105,8 +105,9 @@ fn chain_check(chain: &[Certificate], flaw: Option<Flaw>) -> Check {
             format!("put the certificate of {issuer} behind the server's own in smtpd_tls_chain_files (or fullchain.pem for cert.pem); if {issuer} is an authority of your own, give it with --ca"),
         ),
         Flaw::BreaksOff { last, issuer } => (
-            format!("the chain breaks off at {last}; its issuer {issuer} is missing"),
-            format!("add the certificate of {issuer} to the server's chain; if it is an authority of your own, give it with --ca"),
+            // Roots are not sent: what is missing is most likely one.
+            format!("the chain ends at {last}; its authority {issuer} is not trusted here"),
+            format!("give the certificate of {issuer} with --ca if it is your own; else use one of a public authority"),
         ),
         Flaw::ForeignRoot { root } => (
             format!("the chain ends in {root}, which is not trusted here"),

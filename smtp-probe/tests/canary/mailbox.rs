@@ -113,3 +113,18 @@ async fn a_file_of_mails_is_read_from_where_it_ended() {
     assert!(there.is_empty());
     peer::ran("Postfix");
 }
+
+#[tokio::test]
+async fn a_mailbox_in_no_folder_is_told_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("none/box");
+    for end in [Canary::Mbox(nowhere.clone()), Canary::Maildir(nowhere)] {
+        let mut target = Target::new("127.0.0.1", 1);
+        target.rcpt = vec!["canary@relay.example".to_owned()];
+        target.canary = Some(end);
+        let check = canary(&target).await;
+        assert_eq!(check.state, smtp_probe::State::Unknown, "{check:#?}");
+        assert_eq!(check.class.unwrap().word(), "local", "{check:#?}");
+        assert!(check.text.contains("nothing was sent"), "{}", check.text);
+    }
+}

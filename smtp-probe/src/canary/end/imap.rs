@@ -174,8 +174,9 @@ impl Mailbox {
                 let inner = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
                 Err(match inner {
                     Some(rustls::Error::InvalidCertificate(_)) => {
-                        trouble(Class::Cert, e.to_string())
-                            .with_hint("mend the mailbox' certificate, or name its authority")
+                        trouble(Class::Cert, e.to_string()).with_hint(
+                            "mend the mailbox' certificate, or name its authority with --canary-ca",
+                        )
                     }
                     _ => trouble(Class::Tls, e.to_string()),
                 })
@@ -252,7 +253,7 @@ fn is_this_machine(peer: IpAddr) -> bool {
 
 fn in_clear(text: &str) -> Stop {
     trouble(Class::Local, text).with_hint(
-        "use imaps:// or STARTTLS for the canary's mailbox, or allow a password in clear",
+        "use imaps:// or STARTTLS for the canary's mailbox, or allow a password in clear with --allow-clear",
     )
 }
 

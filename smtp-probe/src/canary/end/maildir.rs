@@ -44,13 +44,7 @@ impl Maildir {
             // Another machine's clock may be behind.
             let since = since.map(|t| t.checked_sub(SignedDuration::from_secs(60)).unwrap_or(t));
             let mut known = HashSet::new();
-            let parent = maildir
-                .folder
-                .parent()
-                .filter(|p| !p.as_os_str().is_empty());
-            if let Some(parent) = parent {
-                fs::metadata(parent).map_err(|e| unreadable(parent, &e))?;
-            }
+            folder_of(&maildir.folder)?;
             let is_there = maildir.folder.try_exists();
             let is_there = is_there.map_err(|e| unreadable(&maildir.folder, &e))?;
             let listed = maildir.each(|path, hash| {
@@ -138,6 +132,18 @@ fn start(path: &Path) -> io::Result<Vec<u8>> {
 fn modified(path: &Path) -> Option<Timestamp> {
     let at = fs::symlink_metadata(path).ok()?.modified().ok()?;
     Timestamp::try_from(at).ok()
+}
+
+/// Sees that the folder that a mailbox is in is there: only the mailbox itself may still be made.
+pub(super) fn folder_of(mailbox: &Path) -> Result<(), Stop> {
+    let Some(parent) = mailbox.parent().filter(|p| !p.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let meta = fs::metadata(parent).map_err(|e| unreadable(parent, &e))?;
+    match meta.is_dir() {
+        true => Ok(()),
+        false => Err(unreadable(parent, &io::ErrorKind::NotADirectory.into())),
+    }
 }
 
 pub(super) fn unreadable(path: &Path, e: &io::Error) -> Stop {

@@ -13,7 +13,7 @@ use super::{
         head::MOST_OCTETS,
     },
     Reads, blocking,
-    maildir::unreadable,
+    maildir::{folder_of, unreadable},
 };
 use crate::connection::Stop;
 
@@ -49,6 +49,7 @@ impl Mbox {
                 reader: Reader::default(),
                 path,
             };
+            folder_of(&mbox.path)?;
             // A file that cannot be opened is told now, before anything is sent.
             let found = open_file(&mbox.path).and_then(|found| {
                 let Some((mut file, meta)) = found else {

@@ -81,6 +81,7 @@ fn a_good_file_has_one_check() {
 fn no_file_is_unknown() {
     let checks = checks_of(Fake::default());
     assert_eq!(checks[0].state, State::Unknown);
+    assert!(checks[0].text.ends_with(": no such file"), "{checks:?}");
     assert_eq!(checks[0].class, Some(Class::Local));
 }
 

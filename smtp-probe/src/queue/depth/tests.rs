@@ -78,7 +78,9 @@ fn the_depth_has_all_queues_and_says_when_postfix_is_down() {
     assert_eq!(found[0].text, "3 messages: 2 deferred, 1 hold");
     assert_eq!(
         found[0].data,
-        Some(json!({"via": "showq", "queues": {"deferred": 2, "hold": 1}}))
+        Some(json!({"via": "showq", "queues": {
+            "incoming": 0, "active": 0, "deferred": 2, "hold": 1, "maildrop": 0,
+        }}))
     );
     for (class, via, state, says) in [
         (
