@@ -67,10 +67,22 @@ pub(crate) fn to(mut target: Target, to: &str) -> Target {
     target
 }
 
+/// How often a server may hang up on us before it greets: on a busy machine Postfix may end the process
+/// that it had for a connection.
+const HANG_UPS: usize = 5;
+
 /// Asks, and prints a line for each check.
 #[expect(clippy::print_stdout, reason = "the table is read by people")]
 pub(crate) async fn ask(name: &str, target: Target) -> Report {
-    let report = Prober::new(target).run().await;
+    let mut report = Prober::new(target.clone()).run().await;
+    for _ in 0..HANG_UPS {
+        let is_gone = |c: &Check| c.phase == Phase::Banner && c.class == Some(Class::Eof);
+        if !report.checks.iter().any(is_gone) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        report = Prober::new(target.clone()).run().await;
+    }
     let mut text = Vec::new();
     for check in &report.checks {
         let class = check.class.map_or("-", Class::word);
