@@ -185,7 +185,7 @@ async fn the_page_that_this_began_with() {
             ("hostname", State::Warn, line("myhostname")),
             ("hostname", State::Warn, line("mydomain")),
             ("relay-domains-provider", State::Crit, line("relay_domains")),
-            ("placeholder", State::Warn, line("relay_domains")),
+            ("sample-name", State::Warn, line("relay_domains")),
             ("table-syntax", State::Warn, line("virtual_alias_maps")),
             ("table-type", State::Warn, line("mime_header_checks")),
             ("table-missing", State::Warn, line("mime_header_checks")),

@@ -1,9 +1,19 @@
 //! One check of all targets.
 
-use notifier_testkit::smtp::{Action, Script, Verb};
+use notifier_testkit::{
+    program::Ended,
+    smtp::{Action, Script, Verb},
+};
 use serde_json::Value;
 
 use crate::support::{WELL, relay, run};
+
+/// That it ended with 0; else what it said.
+#[track_caller]
+fn assert_well(ended: &Ended) {
+    let (said, complained) = (&ended.stdout, &ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{said}{complained}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_well_is_0_in_every_form() {
@@ -113,13 +123,7 @@ async fn words_behind_rcpt_are_recipients_and_targets_may_stand_anywhere() {
         "<>",
     ];
     let ended = run(&[&args[..], &WELL].concat(), &[]).await;
-    assert_eq!(
-        ended.status.code(),
-        Some(0),
-        "{}{}",
-        ended.stdout,
-        ended.stderr
-    );
+    assert_well(&ended);
     let lines: Vec<String> = relay.sessions().into_iter().flatten().collect();
     for one in ["a", "b", "c", "d"] {
         let rcpt = format!("RCPT TO:<{one}@x.example>");
@@ -171,13 +175,7 @@ async fn the_environment_names_the_nodes_relay() {
     for port in [port.as_str(), tcp.as_str()] {
         let env = [("SMTP_HOST_IP", "127.0.0.1"), ("SMTP_HOST_PORT", port)];
         let ended = run(&WELL, &env).await;
-        assert_eq!(
-            ended.status.code(),
-            Some(0),
-            "{}{}",
-            ended.stdout,
-            ended.stderr
-        );
+        assert_well(&ended);
     }
     assert!(relay.connections() >= 2);
 }

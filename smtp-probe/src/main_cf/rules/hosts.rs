@@ -4,7 +4,7 @@ use super::super::{finding::Review, tables};
 use crate::report::State;
 
 /// What examples have where a name of one's own belongs.
-const PLACEHOLDERS: &[&str] = &[
+const SAMPLES: &[&str] = &[
     "changeme",
     "domain.com",
     "domain.tld",
@@ -33,8 +33,8 @@ pub(super) fn look(review: &mut Review<'_>) {
         }
         let value = review.config.value(name);
         let bare = value.trim_end_matches('.').to_ascii_lowercase();
-        let what = if let Some(placeholder) = placeholder(&bare) {
-            format!("{placeholder} is a placeholder of an example")
+        let what = if let Some(sample) = sample(&bare) {
+            format!("{sample} is a name out of an example")
         } else if bare.starts_with("localhost") {
             "servers refuse who greets as localhost".to_owned()
         } else if !bare.contains('.') || bare.parse::<std::net::IpAddr>().is_ok() {
@@ -63,27 +63,27 @@ pub(super) fn look(review: &mut Review<'_>) {
         let (names, _) = tables::names(review, list);
         for (name, word) in names {
             let lower = name.to_ascii_lowercase();
-            if let Some(placeholder) = placeholder(&lower)
+            if let Some(sample) = sample(&lower)
                 && (written.contains(&lower) || word != name)
             {
-                let what = format!("{placeholder} is a placeholder of an example");
+                let what = format!("{sample} is a name out of an example");
                 let hint = "write a domain of your own";
-                review.find_word("placeholder", State::Warn, (list, &word), what, hint);
+                review.find_word("sample-name", State::Warn, (list, &word), what, hint);
             }
         }
     }
     banner(review);
 }
 
-/// The placeholder that a name is, or is under.
-fn placeholder(name: &str) -> Option<&'static str> {
+/// The sample name that a name is, or is under.
+fn sample(name: &str) -> Option<&'static str> {
     let is_of = |p: &&&str| {
         name == **p
             || name
                 .strip_suffix(**p)
                 .is_some_and(|rest| rest.ends_with('.'))
     };
-    PLACEHOLDERS.iter().find(is_of).copied()
+    SAMPLES.iter().find(is_of).copied()
 }
 
 fn banner(review: &mut Review<'_>) {

@@ -33,8 +33,9 @@ pub(super) fn look(review: &mut Review<'_>) {
 }
 
 fn sizes(review: &mut Review<'_>) {
+    let (rule, name) = ("message-size", "message_size_limit");
     let number = |name: &str| review.config.value(name).parse::<u64>().ok();
-    let (message, mailbox) = (number("message_size_limit"), number("mailbox_size_limit"));
+    let (message, mailbox) = (number(name), number("mailbox_size_limit"));
     let Some(message) = message.filter(|n| *n > 0) else {
         return;
     };
@@ -42,26 +43,14 @@ fn sizes(review: &mut Review<'_>) {
     if message < need {
         let what = format!("{message} octets are less than the {need} that are needed");
         let hint = format!("set message_size_limit = {need}");
-        review.find(
-            "message-size",
-            State::Warn,
-            "message_size_limit",
-            what,
-            hint,
-        );
+        review.find(rule, State::Warn, name, what, hint);
     }
     if let Some(mailbox) = mailbox.filter(|n| *n > 0 && *n < message) {
         let what = format!(
             "{message} octets are more than mailbox_size_limit, {mailbox}: local mail is not delivered"
         );
         let hint = "set mailbox_size_limit = 0";
-        review.find(
-            "message-size",
-            State::Warn,
-            "message_size_limit",
-            what,
-            hint,
-        );
+        review.find(rule, State::Warn, name, what, hint);
     }
 }
 

@@ -354,7 +354,7 @@ fn names_of_the_relay() {
     );
     expect(
         "relay_domains = yourdomain\n",
-        "placeholder",
+        "sample-name",
         &[(State::Warn, "relay_domains", 1)],
     );
     expect(
