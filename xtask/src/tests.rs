@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     peers,
-    run::{Result, cargo, command, filtered, has, loud, root},
+    run::{Result, cargo, command, filtered, has, lean, loud, root},
     tables,
 };
 
@@ -69,6 +69,7 @@ pub(crate) fn all(may_install: bool) -> Result {
             "--example",
             &example,
         ]);
+        lean(&mut c);
         loud(c)?;
         passed += 1;
     }
@@ -113,7 +114,8 @@ struct Said {
 }
 
 /// Runs `cargo test`; the terminal gets what matters, `target/test.log` all of it.
-fn libtest(c: std::process::Command, said: &mut Said) -> Result<u64> {
+fn libtest(mut c: std::process::Command, said: &mut Said) -> Result<u64> {
+    lean(&mut c);
     let path = root().join("target/test.log");
     let mut log = fs::File::options()
         .create(true)
