@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
+mod document;
 pub mod engine;
 mod error;
 mod failure;
@@ -25,6 +26,7 @@ pub use jiff;
 
 pub use crate::{
     clock::{Clock, ManualClock, SystemClock, TokioClock},
+    document::{Document, DocumentSubject},
     engine::Engine,
     error::{Chain, Delivery, Error, ErrorKind, Result, Retry, Scope},
     failure::{Failure, FailureKey, FailureRecord},

@@ -8,11 +8,15 @@ pub mod conformance;
 pub mod dns;
 #[cfg(feature = "dovecot")]
 pub mod dovecot;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 #[cfg(feature = "hipchat")]
 pub mod hipchat;
 pub mod http;
 #[cfg(feature = "jira")]
 pub mod jira;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "mesos")]
 pub mod mesos;
 pub mod peer;
@@ -27,3 +31,9 @@ pub mod sentry;
 pub mod slack;
 #[cfg(feature = "smtp")]
 pub mod smtp;
+#[cfg(feature = "sns")]
+pub mod sns;
+#[cfg(feature = "systemd")]
+pub mod systemd;
+#[cfg(feature = "webhook")]
+pub mod webhook;

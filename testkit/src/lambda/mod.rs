@@ -1,0 +1,1 @@
+//! A fake of the runtime API of AWS Lambda.

@@ -1,0 +1,1 @@
+//! Takes what is published, and holds it to the documented limits.

@@ -1,0 +1,1 @@
+//! Sends notifications, signed as SNS signs them.

@@ -1,0 +1,1 @@
+//! A real systemd in namespaces of its own.

@@ -1,0 +1,1 @@
+//! Who takes webhooks, and checks their signatures.
