@@ -1,5 +1,7 @@
 //! The client and its builder.
 
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -173,6 +175,8 @@ pub struct HttpClientBuilder {
     user_agent: String,
     gzip: bool,
     env_proxy: bool,
+    #[cfg(unix)]
+    unix_socket: Option<PathBuf>,
     tls: Tls,
     guests: GuestPolicy,
     clock: Arc<dyn Clock>,
@@ -187,6 +191,8 @@ impl Default for HttpClientBuilder {
             user_agent: USER_AGENT.to_owned(),
             gzip: false,
             env_proxy: false,
+            #[cfg(unix)]
+            unix_socket: None,
             tls: Tls::default(),
             guests: GuestPolicy::default(),
             clock: Arc::new(SystemClock),
@@ -234,6 +240,14 @@ impl HttpClientBuilder {
     /// guarded client never uses a proxy, which would look up and connect in its stead.
     pub fn env_proxy(mut self, yes: bool) -> Self {
         self.env_proxy = yes;
+        self
+    }
+
+    /// Connects to this unix socket, whatever host and port a URL names. Default: none. The
+    /// guarded client never does.
+    #[cfg(unix)]
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix_socket = Some(path.into());
         self
     }
 
@@ -327,6 +341,10 @@ impl HttpClientBuilder {
         let mut trusted = base(trusted_tls);
         if !self.env_proxy {
             trusted = trusted.no_proxy();
+        }
+        #[cfg(unix)]
+        if let Some(path) = self.unix_socket {
+            trusted = trusted.unix_socket(path);
         }
         let guarded = base(guest_tls)
             .no_proxy()

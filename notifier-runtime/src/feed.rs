@@ -10,9 +10,9 @@ use notifiers::{
     mesos::{self, Backlog, MesosBuilder, MesosLogLocator, MesosSource},
 };
 
-use crate::{Parsed, Problems};
+use crate::{Parsed, Problems, http::ServerTls};
 
-/// A source of failures, and what finds their logs.
+/// Sources of failures, and what finds their logs.
 ///
 /// ```
 /// use notifier_runtime::Feed;
@@ -31,9 +31,11 @@ use crate::{Parsed, Problems};
 /// ```
 #[must_use]
 pub struct Feed {
-    pub(crate) source: Box<dyn Source>,
+    /// None if what is told comes over the routes.
+    pub(crate) sources: Vec<Box<dyn Source>>,
     pub(crate) locators: Vec<(String, Arc<dyn LogLocator>)>,
     pub(crate) routes: Option<Routes>,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 /// What makes the routes of the HTTP interface.
@@ -43,10 +45,29 @@ impl Feed {
     /// A source whose failures' logs need no looking for.
     pub fn new(source: impl Source) -> Self {
         Self {
-            source: Box::new(source),
+            sources: vec![Box::new(source)],
             locators: Vec::new(),
             routes: None,
+            tls: None,
         }
+    }
+
+    /// Nothing to read: what is told comes over these [`routes`](Self::routes), which
+    /// [submit](Engine::submit) it.
+    pub fn posted(routes: impl FnOnce(&Engine) -> Router + Send + 'static) -> Self {
+        Self {
+            sources: Vec::new(),
+            locators: Vec::new(),
+            routes: None,
+            tls: None,
+        }
+        .routes(routes)
+    }
+
+    /// Serves HTTPS on the address of `-listen`, in place of HTTP.
+    pub fn tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Serves these routes on the address of `-listen`, in place of the usual
@@ -62,9 +83,18 @@ impl Feed {
         self
     }
 
-    /// The source's name.
+    /// Adds the sources of another feed, and what finds their logs. Its routes hold if this one has none.
+    pub fn and(mut self, other: Self) -> Self {
+        self.sources.extend(other.sources);
+        self.locators.extend(other.locators);
+        self.routes = self.routes.or(other.routes);
+        self.tls = self.tls.or(other.tls);
+        self
+    }
+
+    /// The name of the first source.
     pub fn name(&self) -> &str {
-        self.source.name()
+        self.sources.first().map_or("", |s| s.name())
     }
 
     /// The failures of a Mesos cluster: `-masters` and the section `mesos`.
@@ -111,6 +141,60 @@ impl Feed {
         Ok(Self::new(builder.inner(inner).build()?).locator(name, locator))
     }
 
+    /// The failed units of this machine's systemd: the section `systemd`.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    #[cfg(feature = "systemd")]
+    pub fn systemd(parsed: &Parsed) -> Result<Self> {
+        Ok(Self::new(crate::units::systemd(parsed)?))
+    }
+
+    /// The failed units of a whole fleet: the section `fleet`.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    #[cfg(feature = "fleet")]
+    pub fn fleet(parsed: &Parsed) -> Result<Self> {
+        use notifiers::fleet::{self, FleetBuilder};
+
+        let backlog = match reports_backlog(parsed) {
+            true => fleet::Backlog::Report,
+            false => fleet::Backlog::Skip,
+        };
+        let client = crate::registry::http_client(parsed)?;
+        let settings = parsed.backend(fleet::OPTIONS).instance("");
+        let clock = Arc::new(notifiers::SystemClock);
+        let builder = FleetBuilder::from_settings(&settings, client, clock)
+            .label_prefix(parsed.program.text("label-prefix"))
+            .backlog(backlog);
+        Ok(Self::new(builder.build()?))
+    }
+
+    /// The failed units of what `-sources` names: this machine's systemd, a fleet, or both.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    #[cfg(feature = "systemd")]
+    pub fn units(parsed: &Parsed) -> Result<Self> {
+        let mut feeds = Vec::new();
+        for source in crate::units::sources(parsed) {
+            feeds.push(match source {
+                "systemd" => Self::systemd(parsed)?,
+                #[cfg(feature = "fleet")]
+                "fleet" => Self::fleet(parsed)?,
+                other => return Err(crate::units::no_source(other)),
+            });
+        }
+        let mut feeds = feeds.into_iter();
+        match feeds.next() {
+            Some(first) => Ok(feeds.fold(first, Self::and)),
+            None => Err(notifiers::Error::config(
+                "sources: name one, such as systemd",
+            )),
+        }
+    }
+
     /// A [check](crate::Cli::check) that builds a feed and lets it go, so that all that is
     /// wrong is told at once.
     pub fn check(
@@ -123,8 +207,8 @@ impl Feed {
 }
 
 /// Whether failures that are there at the first start are told.
-#[cfg(feature = "mesos")]
-fn reports_backlog(parsed: &Parsed) -> bool {
+#[cfg(any(feature = "mesos", feature = "systemd", feature = "fleet"))]
+pub(crate) fn reports_backlog(parsed: &Parsed) -> bool {
     parsed.program.text("backlog") == "report"
 }
 
@@ -143,7 +227,7 @@ fn cluster(parsed: &Parsed, masters: &[&str]) -> Result<(MesosSource, MesosLogLo
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed")
-            .field("source", &self.source)
+            .field("sources", &self.sources)
             .finish_non_exhaustive()
     }
 }

@@ -30,6 +30,10 @@ pub fn reporter_groups() -> Vec<OptionGroup> {
         notifiers::smtp::OPTIONS,
         #[cfg(feature = "file")]
         notifiers::file::OPTIONS,
+        #[cfg(feature = "webhook")]
+        notifiers::webhook::OPTIONS,
+        #[cfg(feature = "sns")]
+        notifiers::sns::OPTIONS,
     ]
 }
 
@@ -122,7 +126,8 @@ pub fn reporters(client: &HttpClient) -> Vec<Box<dyn ReporterFactory>> {
         feature = "sentry",
         feature = "hipchat",
         feature = "slack",
-        feature = "jira"
+        feature = "jira",
+        feature = "webhook"
     )))]
     let _ = client;
     vec![
@@ -138,6 +143,10 @@ pub fn reporters(client: &HttpClient) -> Vec<Box<dyn ReporterFactory>> {
         Box::new(notifiers::smtp::SmtpFactory),
         #[cfg(feature = "file")]
         Box::new(notifiers::file::FileFactory),
+        #[cfg(feature = "webhook")]
+        Box::new(notifiers::webhook::WebhookFactory::new(client.clone())),
+        #[cfg(feature = "sns")]
+        Box::<notifiers::sns::SnsFactory>::default(),
     ]
 }
 

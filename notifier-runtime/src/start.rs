@@ -48,7 +48,16 @@ where
     F: FnOnce(Context) -> Fut,
     Fut: Future<Output = Result<(), Fatal>>,
 {
-    run_with(cli, std::env::args_os().skip(1), &Env::system(), body).into()
+    run_args(cli, std::env::args_os().skip(1), body)
+}
+
+/// The same with arguments that are given: those behind the name of a program's command.
+pub fn run_args<F, Fut>(cli: &Cli, args: impl IntoIterator<Item = OsString>, body: F) -> ExitCode
+where
+    F: FnOnce(Context) -> Fut,
+    Fut: Future<Output = Result<(), Fatal>>,
+{
+    run_with(cli, args, &Env::system(), body).into()
 }
 
 fn run_with<F, Fut>(cli: &Cli, args: impl IntoIterator<Item = OsString>, env: &Env, body: F) -> Exit

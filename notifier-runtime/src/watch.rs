@@ -1,9 +1,10 @@
 //! From settings and a feed to a running watcher.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use notifiers::{
-    BackendSettings, DEFAULT_INSTANCE, Reporter, Result, SystemClock, engine::Summary,
+    BackendSettings, DEFAULT_INSTANCE, Reporter, Result, SystemClock, Uploader,
+    engine::{EngineBuilder, Summary},
     jiff::tz::TimeZone,
 };
 
@@ -46,27 +47,16 @@ pub async fn watch(
         settings,
         masker,
     } = context;
+    // In this order: what is wrong with reporters is told before anything is opened.
     let reporters = registry::build_all(parsed, settings)?;
     let uploader = registry::uploader(parsed, settings)?;
     let feed = feed(parsed)?;
-    let outbox = settings.outbox.open()?;
-
-    let learn = masker.clone();
-    let mut engine = settings
-        .engine()?
-        .clock(SystemClock)
-        .uploader(uploader)
-        .outbox(outbox)
-        .redactor(parsed.redactor())
-        .on_secret_labels(move |secrets| learn.learn(secrets.iter().copied()))
-        .zone(TimeZone::system());
+    let mut engine = engine(context, reporters, uploader)?;
     for (name, locator) in feed.locators {
         engine = engine.locator(name, locator);
     }
-    engine = engine.source(feed.source);
-    for (settings, reporter) in reporters {
-        warn_if_unset(&settings, reporter.as_ref());
-        engine = engine.reporter_with(settings, reporter);
+    for source in feed.sources {
+        engine = engine.source(source);
     }
     let engine = engine.build()?;
 
@@ -79,7 +69,7 @@ pub async fn watch(
                     Interface::new(cli, parsed, settings, masker, move || health.health()).router()
                 }
             };
-            Some(HttpServer::start(address, routes).await?)
+            Some(HttpServer::start_with(address, routes, feed.tls).await?)
         }
         None => None,
     };
@@ -103,6 +93,30 @@ pub async fn watch(
         "stopped"
     );
     Ok(summary)
+}
+
+/// An engine of these settings with its outbox open, without sources.
+pub(crate) fn engine(
+    context: &Context,
+    reporters: Vec<registry::Built>,
+    uploader: Arc<dyn Uploader>,
+) -> Result<EngineBuilder, Fatal> {
+    let settings = &context.settings;
+    let outbox = settings.outbox.open()?;
+    let learn = context.masker.clone();
+    let mut engine = settings
+        .engine()?
+        .clock(SystemClock)
+        .uploader(uploader)
+        .outbox(outbox)
+        .redactor(context.parsed.redactor())
+        .on_secret_labels(move |secrets| learn.learn(secrets.iter().copied()))
+        .zone(TimeZone::system());
+    for (settings, reporter) in reporters {
+        warn_if_unset(&settings, reporter.as_ref());
+        engine = engine.reporter_with(settings, reporter);
+    }
+    Ok(engine)
 }
 
 /// Says that a reporter has nowhere to send to but where labels say.

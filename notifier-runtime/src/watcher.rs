@@ -306,6 +306,47 @@ pub const DEMO_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
 .kind(OptionKind::Bool)
 .default("false")];
 
+/// The templates of `sns-relay` by their flags: the text where there is one, else what the reporter says by default.
+#[cfg(feature = "sns-source")]
+static TOLD: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
+    let told = |text: &str, otherwise: &str| {
+        format!("{{{{ with index .failure.Details \"text\" }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}")
+    };
+    let mut all = Vec::new();
+    for group in registry::reporter_groups() {
+        let default = |key| group.find(key).and_then(|o| Some((o, o.default?)));
+        if let Some((option, text)) = default("format")
+            && text.contains("{{")
+        {
+            // A record of a file ends its line.
+            let whole = if text.ends_with("{{ .nl }}") { "{{ . }}{{ $.nl }}" } else { "{{ . }}" };
+            all.push((group.flag(option), told(whole, text)));
+        }
+        #[cfg(feature = "smtp")]
+        if group.name == notifiers::smtp::SCHEME {
+            let flag = |key| format!("{}.{key}", group.name);
+            let subject = told("{{ $.failure.Name }}", notifiers::smtp::DEFAULT_SUBJECT);
+            all.push((flag("subject"), subject));
+            all.push((flag("format"), told("{{ . }}\n", notifiers::smtp::DEFAULT_FORMAT)));
+        }
+        if let Some((option, text)) = default("fields") {
+            // Jira: one template for each field.
+            let field = |field: &str| match field.split_once(':') {
+                Some((name @ "Summary", otherwise)) => {
+                    format!("{name}:{}", told("{{ $.failure.Name }}", otherwise))
+                }
+                Some((name @ "Description", otherwise)) => {
+                    format!("{name}:{}", told("{{ . }}", otherwise))
+                }
+                _ => field.to_owned(),
+            };
+            let fields: Vec<String> = text.split(';').map(field).collect();
+            all.push((group.flag(option), fields.join(";")));
+        }
+    }
+    all
+});
+
 // The programs' command lines are declared here because `notifierctl` checks their files and
 // prints their options too.
 impl Cli {
@@ -356,6 +397,24 @@ impl Cli {
         .preset("smtp.format", "chronos")
     }
 
+    /// The command line of `sns-relay`. Texts that came over a topic are told as they are, failures
+    /// as each reporter tells them by default.
+    #[cfg(feature = "sns-source")]
+    #[must_use]
+    pub fn sns_relay(version: &'static str) -> Self {
+        let cli = Self::watcher(
+            "sns-relay",
+            version,
+            "Takes notifications of Amazon SNS over HTTP, or as a Lambda function, and hands them to \
+             any reporter. Text is told as it is; what a notifier published as JSON is told as the \
+             failure that it is.",
+        )
+        .section("Relay", notifiers::sns_source::OPTIONS)
+        .preset("uploader", "noop");
+        TOLD.iter()
+            .fold(cli, |cli, (flag, text)| cli.preset(flag, text))
+    }
+
     /// The declarations of all watchers of this build, with nothing that only one of them has:
     /// for tools that read any watcher's settings.
     #[must_use]
@@ -370,6 +429,14 @@ impl Cli {
             .section("Source mesos", notifiers::mesos::OPTIONS);
         #[cfg(feature = "chronos")]
         let cli = cli.section("Source chronos", notifiers::chronos::OPTIONS);
+        #[cfg(feature = "sns-source")]
+        let cli = cli.section("Relay", notifiers::sns_source::OPTIONS);
+        #[cfg(feature = "systemd")]
+        let cli = cli
+            .program("Units", crate::UNIT_OPTIONS)
+            .section("Source systemd", notifiers::systemd::OPTIONS);
+        #[cfg(feature = "fleet")]
+        let cli = cli.section("Source fleet", notifiers::fleet::OPTIONS);
         cli
     }
 }

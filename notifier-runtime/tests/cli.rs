@@ -589,7 +589,7 @@ fn unknown_backends_are_told_with_those_there_are() {
     )
     .unwrap_err()
     .to_string();
-    let reporters = "sentry, hipchat, slack, jira, smtp, file, pager";
+    let reporters = "sentry, hipchat, slack, jira, smtp, file, webhook, sns, pager";
     for line in [
         format!("reporters: there is no \"slak\"; there is {reporters}"),
         "uploader: there is no \"s3\"; there is noop, s3aws, s3goamz".to_owned(),

@@ -1,1 +1,23 @@
 #![doc = include_str!("../README.md")]
+
+mod api;
+mod credentials;
+mod cursor;
+mod endpoint;
+mod fall;
+mod glob;
+mod http;
+mod labels;
+mod lost;
+mod options;
+mod record;
+mod source;
+mod ticket;
+mod tracker;
+mod watch;
+mod wire;
+
+pub use crate::{
+    options::{Backlog, FleetBuilder, OPTIONS, SCHEME},
+    source::FleetSource,
+};

@@ -36,8 +36,10 @@ const LEAN: [(&str, &str); 3] = [
 
 /// Makes what cargo builds in `c` lean, but for what the caller's environment says itself.
 pub(crate) fn lean(c: &mut Command) {
+    #[expect(clippy::disallowed_methods, reason = "what cargo itself would read")]
+    let is_set = |name: &str| std::env::var_os(name).is_some();
     for (name, value) in LEAN {
-        if std::env::var_os(name).is_none() {
+        if !is_set(name) {
             c.env(name, value);
         }
     }

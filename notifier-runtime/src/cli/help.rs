@@ -7,7 +7,8 @@ const WIDTH: usize = 100;
 const INDENT: &str = "        ";
 
 pub(super) fn help(cli: &Cli) -> String {
-    let mut out = format!("Usage: {} [flags]\n\n", cli.name());
+    let command = cli.usage().map(|c| format!(" {c}")).unwrap_or_default();
+    let mut out = format!("Usage: {}{command} [flags]\n\n", cli.name());
     wrap(&mut out, cli.about(), "");
     out.push('\n');
     wrap(

@@ -110,6 +110,8 @@ pub struct Cli {
     synonyms: Vec<(&'static str, &'static str)>,
     switches: Vec<Switch>,
     presets: Vec<(&'static str, &'static str)>,
+    styles: Vec<Style>,
+    command: Option<&'static str>,
     own_keys: Vec<&'static str>,
     checks: Vec<Check>,
 }
@@ -120,6 +122,14 @@ pub(crate) struct Switch {
     pub(crate) name: &'static str,
     pub(crate) flag: &'static str,
     pub(crate) value: &'static str,
+}
+
+/// Defaults that go with a value of an option.
+#[derive(Clone, Copy, Debug)]
+struct Style {
+    key: &'static str,
+    value: &'static str,
+    presets: &'static [(&'static str, &'static str)],
 }
 
 /// What a command line asks for.
@@ -145,6 +155,8 @@ impl Cli {
             synonyms: Vec::new(),
             switches: Vec::new(),
             presets: Vec::new(),
+            styles: Vec::new(),
+            command: None,
             own_keys: Vec::new(),
             checks: Vec::new(),
         }
@@ -261,6 +273,32 @@ impl Cli {
         self
     }
 
+    /// Sets defaults that hold where an option of the program has this value, `(flag, value)` each.
+    /// Whatever is said beats them.
+    #[must_use]
+    pub fn style(
+        mut self,
+        key: &'static str,
+        value: &'static str,
+        presets: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        self.styles.push(Style {
+            key,
+            value,
+            presets,
+        });
+        self
+    }
+
+    /// Makes it the command line of one of the program's commands: `usage` is what stands before the
+    /// flags, such as `unit NAME`, and `about` what the help says of it.
+    #[must_use]
+    pub fn command(mut self, usage: &'static str, about: &'static str) -> Self {
+        self.command = Some(usage);
+        self.about = about;
+        self
+    }
+
     /// Names keys and tables at the top of the file that the program reads by itself: they are
     /// taken no notice of here.
     #[must_use]
@@ -289,6 +327,10 @@ impl Cli {
         self.about
     }
 
+    pub(crate) fn usage(&self) -> Option<&'static str> {
+        self.command
+    }
+
     /// The other names of a flag in this program.
     pub(crate) fn synonyms(&self, flag: &str) -> impl Iterator<Item = &'static str> {
         let these = self.synonyms.iter().filter(move |(_, f)| *f == flag);
@@ -299,10 +341,33 @@ impl Cli {
         &self.switches
     }
 
-    /// The default of a flag in this program, if it is not the declared one.
+    /// The default of a flag in this program, if it is not the declared one, where nothing is said.
     pub(crate) fn preset_of(&self, flag: &str) -> Option<&'static str> {
-        let mut these = self.presets.iter().filter(|(f, _)| *f == flag);
-        these.next_back().map(|(_, value)| *value)
+        self.preset_where(flag, &|key| self.default_of(key))
+    }
+
+    /// The same where options of the program have these values.
+    fn preset_where<'a>(
+        &'a self,
+        flag: &str,
+        value_of: &dyn Fn(&str) -> Option<&'a str>,
+    ) -> Option<&'static str> {
+        let styled = self
+            .styles
+            .iter()
+            .filter(|s| value_of(s.key) == Some(s.value));
+        let presets = self.presets.iter().chain(styled.flat_map(|s| s.presets));
+        presets
+            .filter(|(f, _)| *f == flag)
+            .map(|(_, value)| *value)
+            .next_back()
+    }
+
+    /// The declared default of an option of the program.
+    fn default_of(&self, key: &str) -> Option<&'static str> {
+        let sections = self.sections.iter().filter(|s| s.place == Place::Program);
+        let mut options = sections.flat_map(|s| s.group.options);
+        options.find(|o| o.key == key).and_then(|o| o.default)
     }
 
     pub(crate) fn is_required(&self, key: &str) -> bool {
@@ -495,9 +560,21 @@ impl Cli {
                 }
             }
         }
+        let said: BTreeMap<&str, String> = self
+            .styles
+            .iter()
+            .filter_map(|style| {
+                let program = |i: usize| self.sections[i].place == Place::Program;
+                Some((style.key, raw.last(style.key, program)?))
+            })
+            .collect();
+        let value_of = |key: &str| match said.get(key) {
+            Some(value) => Some(value.as_str()),
+            None => self.default_of(key),
+        };
         for s in &self.sections {
             for spec in s.group.options {
-                let Some(value) = self.preset_of(&s.group.flag(spec)) else {
+                let Some(value) = self.preset_where(&s.group.flag(spec), &value_of) else {
                     continue;
                 };
                 match (s.place, backends.get_mut(s.group.name)) {

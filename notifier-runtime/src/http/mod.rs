@@ -2,6 +2,7 @@
 
 mod pprof;
 mod serve;
+mod tls;
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -15,7 +16,10 @@ use axum::{
 
 use crate::{Cli, Masker, Parsed, WatcherSettings};
 
-pub use self::serve::{HttpServer, parse_listen};
+pub use self::{
+    serve::{HttpServer, parse_listen},
+    tls::ServerTls,
+};
 
 /// Who may use `/debug/pprof/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper_util::{
@@ -7,15 +7,17 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinHandle,
     time::timeout,
 };
 
+use super::ServerTls;
 use crate::{Exit, Fatal};
 
-/// A request's head must be in within this time.
+/// A request's head must be in within this time, and before it the handshake of TLS.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head of a request.
 const MAX_HEAD: usize = 16 * 1024;
@@ -71,6 +73,18 @@ impl HttpServer {
     /// # Errors
     /// With code 69 if the address is in use, 64 if it cannot be used at all.
     pub async fn start(address: &str, routes: impl Into<Router>) -> Result<Self, Fatal> {
+        Self::start_with(address, routes, None).await
+    }
+
+    /// The same over HTTPS, if there is a certificate to show.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        address: &str,
+        routes: impl Into<Router>,
+        tls: Option<ServerTls>,
+    ) -> Result<Self, Fatal> {
         let fatal = |exit, why: &dyn std::fmt::Display| {
             Fatal::new(exit, format!("listen: cannot listen on {address:?}: {why}"))
         };
@@ -88,8 +102,9 @@ impl HttpServer {
             .local_addr()
             .map_err(|e| fatal(Exit::Internal, &e))?;
         let (stop, stopped) = watch::channel(false);
-        tracing::info!(%address, "serving HTTP");
-        let task = tokio::spawn(serve(listener, routes.into(), stopped));
+        let served = if tls.is_some() { "HTTPS" } else { "HTTP" };
+        tracing::info!(%address, "serving {served}");
+        let task = tokio::spawn(serve(listener, routes.into(), tls, stopped));
         Ok(Self {
             address,
             stop,
@@ -122,7 +137,12 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<ServerTls>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -154,12 +174,21 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiv
             }
         };
         let service = router.clone().layer(axum::Extension(ConnectInfo(peer)));
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = graceful.watch(connection);
+        let (http, watcher) = (http.clone(), graceful.watcher());
+        let acceptor = tls.as_ref().map(ServerTls::acceptor);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, %peer, "a connection ended early");
+            let io: Box<dyn Wire> = match acceptor {
+                None => Box::new(stream),
+                Some(acceptor) => match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
+                    Ok(Err(error)) => return ended(peer, &error),
+                    Err(_) => return ended(peer, &"no handshake of TLS in time"),
+                },
+            };
+            let connection =
+                http.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+            if let Err(error) = watcher.watch(connection).await {
+                ended(peer, &error);
             }
             drop(place);
         });
@@ -168,4 +197,13 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiv
     if timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::debug!("requests under way were cut off");
     }
+}
+
+/// A connection, with or without TLS.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+fn ended(peer: SocketAddr, error: &dyn fmt::Display) {
+    tracing::debug!(%error, %peer, "a connection ended early");
 }

@@ -20,7 +20,9 @@ pub use request::Request;
     feature = "jira",
     feature = "mesos",
     feature = "slack",
-    feature = "smtp"
+    feature = "smtp",
+    feature = "sns",
+    feature = "webhook"
 ))]
 pub(crate) use server::lock;
 pub use server::{ScriptedServer, Service};
@@ -30,8 +32,15 @@ pub use server::{ScriptedServer, Service};
     feature = "s3",
     feature = "sentry",
     feature = "slack",
-    feature = "smtp"
+    feature = "smtp",
+    feature = "sns",
+    feature = "webhook"
 ))]
 pub(crate) use wait::until;
-#[cfg(any(feature = "chronos", feature = "mesos", feature = "smtp"))]
+#[cfg(any(
+    feature = "chronos",
+    feature = "mesos",
+    feature = "smtp",
+    feature = "sns"
+))]
 pub(crate) use wire::wall_clock;

@@ -2,7 +2,9 @@
 
 mod deploy;
 mod jira;
+mod localstack;
 mod mail;
+mod moto;
 mod rivals;
 mod s3;
 mod sentry;
@@ -69,6 +71,16 @@ const DEBIAN: &[Peer] = &[
         used_for: "the unit under deploy/",
     },
     Peer {
+        program: "/lib/systemd/system/dbus.socket",
+        packages: &["systemd", "dbus"],
+        used_for: "a systemd of its own",
+    },
+    Peer {
+        program: "unshare",
+        packages: &["util-linux"],
+        used_for: "a systemd of its own",
+    },
+    Peer {
         program: "java",
         packages: &["default-jre-headless"],
         used_for: "ZooKeeper",
@@ -98,6 +110,14 @@ const DEBIAN: &[Peer] = &[
 
 /// The Slack emulator, pinned: later ones need a newer Node.js or are another package.
 const EMULATE: &str = "emulate@0.11.2";
+
+/// What checks webhooks as receivers do, pinned.
+const WEBHOOKS: &[&str] = &[
+    "standardwebhooks==1.1.0",
+    "cloudevents==1.12.0",
+    "deprecation==2.1.0",
+    "packaging==26.3",
+];
 
 /// What is here, and what is not.
 #[derive(Debug, Default)]
@@ -158,8 +178,16 @@ pub(crate) fn install(may_install: bool) -> Peers {
     }
     sentry::install(may_install, &mut peers);
     jira::install(may_install, &mut peers);
+    localstack::install(may_install, &mut peers);
     s3::install(may_install, &mut peers);
+    moto::install(may_install, &mut peers);
     deploy::install(may_install, &mut peers);
+    let webhooks = pip(may_install, "webhooks", WEBHOOKS);
+    peers.note(
+        "NOTIFIER_TEST_STANDARD_WEBHOOKS",
+        "the libraries of Standard Webhooks and CloudEvents",
+        webhooks,
+    );
     peers
 }
 

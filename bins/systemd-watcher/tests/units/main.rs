@@ -1,0 +1,7 @@
+//! The whole way: a unit fails on a real systemd, the shipped units and the built binary run there, and a Slack
+//! outside of it is told.
+
+mod alone;
+mod scene;
+mod together;
+mod trouble;

@@ -1,0 +1,267 @@
+//! The journal, read by `journalctl` as its own processes read it: with the rights of who asks.
+//!
+//! A child for each question, ended after a while and when nobody waits for it any more; what it prints is
+//! read line by line, with a bound for each.
+
+mod child;
+mod ended;
+mod entry;
+mod tail;
+
+use std::{path::PathBuf, time::Duration};
+
+use notifier_core::{Error, ErrorKind, Result, jiff::Timestamp};
+
+pub(crate) use self::ended::Ended;
+use self::{child::Child, entry::Entry};
+
+/// How long one question may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long is waited for the last lines of a run: the journal is written by another process.
+const SETTLE: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(150),
+    Duration::from_millis(400),
+    Duration::from_millis(900),
+];
+/// The most records that one answer of [`Journal::ended`] has.
+pub(crate) const MAX_ENDED: usize = 4096;
+
+/// Entries that are systemd's own: anyone may log a `MESSAGE_ID`, but not in its name.
+const TRUSTED: &str = "_PID=1";
+const TRUSTED_USER: &str = "_SYSTEMD_USER_UNIT=init.scope";
+
+/// Where entries are asked for from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// Behind the entry with this cursor.
+    Cursor(String),
+    /// From this time on.
+    Time(Timestamp),
+}
+
+/// A journal.
+#[derive(Clone, Debug)]
+pub(crate) struct Journal {
+    program: PathBuf,
+    directory: Option<PathBuf>,
+    /// It is about units of a user's own systemd.
+    user: bool,
+}
+
+impl Journal {
+    /// The machine's journal, or that in a folder. `user`: about the units of a user's own systemd.
+    pub(crate) fn new(directory: Option<PathBuf>, user: bool) -> Self {
+        Self {
+            program: PathBuf::from("journalctl"),
+            directory,
+            user,
+        }
+    }
+
+    /// The last lines of one run of a unit: what it wrote, and what systemd says of it as `systemd: …`.
+    ///
+    /// At most 8 KiB. Where the journal cannot be read, or has nothing, one line that says so and what to do.
+    pub(crate) async fn tail(&self, unit: &str, invocation_id: &str, lines: usize) -> Vec<String> {
+        if lines == 0 {
+            return Vec::new();
+        }
+        if !is_id(invocation_id) {
+            return vec!["(no journal: systemd told no invocation of this unit)".to_owned()];
+        }
+        let mut waits = SETTLE.into_iter();
+        loop {
+            let entries = match self.run_of(invocation_id, lines).await {
+                Ok(entries) => entries,
+                Err(e) => {
+                    tracing::warn!(unit, "{}", e.report());
+                    return vec![format!("(no journal: {e})")];
+                }
+            };
+            let complete = entries.iter().any(Entry::is_failure);
+            match waits.next().filter(|_| !complete) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None if entries.is_empty() => return vec![self.nothing()],
+                None => return tail::lines(&entries, lines),
+            }
+        }
+    }
+
+    async fn run_of(&self, invocation_id: &str, lines: usize) -> Result<Vec<Entry>> {
+        let mut arguments = vec![
+            format!("--lines={}", lines.min(1000)),
+            format!("--output-fields={}", entry::FIELDS),
+            format!("_SYSTEMD_INVOCATION_ID={invocation_id}"),
+            "+".to_owned(),
+            format!("INVOCATION_ID={invocation_id}"),
+            TRUSTED.to_owned(),
+        ];
+        if self.user {
+            arguments.push("+".to_owned());
+            arguments.push(format!("USER_INVOCATION_ID={invocation_id}"));
+        }
+        let mut entries = Vec::new();
+        self.ask(arguments, |entry| {
+            entries.push(entry);
+            true
+        })
+        .await?;
+        Ok(entries)
+    }
+
+    /// What systemd noted of units that failed, oldest first, at most [`MAX_ENDED`]: ask for the rest from the
+    /// cursor of the last one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`] or [`ErrorKind::Unavailable`] with what to do, if the journal cannot be read.
+    pub(crate) async fn ended(&self, since: &Since) -> Result<Vec<Ended>> {
+        let mut arguments = vec![format!("--output-fields={}", entry::FIELDS)];
+        arguments.push(match since {
+            Since::Cursor(cursor) => format!("--after-cursor={cursor}"),
+            Since::Time(at) => format!("--since=@{}", at.as_second()),
+        });
+        let trusted = if self.user { TRUSTED_USER } else { TRUSTED };
+        for (i, id) in ended::MESSAGES.iter().enumerate() {
+            if i > 0 {
+                arguments.push("+".to_owned());
+            }
+            arguments.push(trusted.to_owned());
+            arguments.push((*id).to_owned());
+        }
+        let mut reader = ended::Reader::default();
+        self.ask(arguments, |entry| {
+            reader.take(&entry);
+            reader.found.len() < MAX_ENDED
+        })
+        .await?;
+        Ok(reader.found)
+    }
+
+    /// How often systemd noted that a run failed: twice, where it refuses further starts.
+    ///
+    /// # Errors
+    /// As [`ended`](Self::ended).
+    pub(crate) async fn failures(&self, invocation_id: &str) -> Result<usize> {
+        if !is_id(invocation_id) {
+            return Ok(0);
+        }
+        let (field, trusted) = if self.user {
+            ("USER_INVOCATION_ID", TRUSTED_USER)
+        } else {
+            ("INVOCATION_ID", TRUSTED)
+        };
+        let arguments = vec![
+            format!("--output-fields={}", entry::FIELDS),
+            trusted.to_owned(),
+            format!("{field}={invocation_id}"),
+            ended::MESSAGES[0].to_owned(),
+        ];
+        let mut count = 0;
+        self.ask(arguments, |entry| {
+            count += usize::from(entry.is_failure());
+            true
+        })
+        .await?;
+        Ok(count)
+    }
+
+    /// Hands each entry of an answer over, until told that it is enough.
+    async fn ask(&self, arguments: Vec<String>, take: impl FnMut(Entry) -> bool) -> Result<()> {
+        let asked = async {
+            let mut child = Child::start(&self.program, &self.arguments(arguments))?;
+            child.read(take).await
+        };
+        match tokio::time::timeout(TIMEOUT, asked).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("journalctl did not answer within {TIMEOUT:?}"),
+            )),
+        }
+    }
+
+    fn arguments(&self, more: Vec<String>) -> Vec<String> {
+        let mut arguments: Vec<String> = ["--output=json", "--no-pager", "--all", "--quiet"]
+            .map(str::to_owned)
+            .into();
+        if let Some(directory) = &self.directory {
+            arguments.push(format!("--directory={}", directory.display()));
+        } else if self.user {
+            arguments.push("--user".to_owned());
+        }
+        arguments.extend(more);
+        arguments
+    }
+
+    fn nothing(&self) -> String {
+        let place = match &self.directory {
+            Some(directory) => format!("the journal in {}", directory.display()),
+            None => "this machine's journal".to_owned(),
+        };
+        format!(
+            "({place} has nothing of this run: journald keeps none, or this user may not read it and should be in the \
+             group systemd-journal)"
+        )
+    }
+}
+
+/// Whether a text is an id as systemd has them: 32 hexadecimal digits, which are not all zero.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 32
+        && text.bytes().all(|b| b.is_ascii_hexdigit())
+        && text.bytes().any(|b| b != b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ids_are_asked_for() {
+        assert!(is_id("06d8446e10c24a62b9082df66f66183f"));
+        for not in [
+            "",
+            "0",
+            "00000000000000000000000000000000",
+            "06d8446e10c24a62b9082df66f66183f=x",
+        ] {
+            assert!(!is_id(not), "{not}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_asked_and_nothing_is_paged() {
+        let journal = Journal::new(Some("/var/log/journal x".into()), true);
+        let arguments = journal.arguments(vec!["A=b".to_owned()]);
+        assert_eq!(
+            arguments,
+            [
+                "--output=json",
+                "--no-pager",
+                "--all",
+                "--quiet",
+                "--directory=/var/log/journal x",
+                "A=b"
+            ]
+        );
+        assert!(
+            Journal::new(None, true)
+                .arguments(Vec::new())
+                .contains(&"--user".to_owned())
+        );
+        assert!(journal.nothing().contains("systemd-journal"));
+    }
+
+    #[tokio::test]
+    async fn without_lines_or_an_id_nothing_is_started() {
+        let mut journal = Journal::new(None, false);
+        journal.program = "/nonexistent/journalctl".into();
+        assert!(journal.tail("a.service", "x", 0).await.is_empty());
+        let told = journal.tail("a.service", "", 5).await;
+        assert!(told[0].contains("no invocation"), "{told:?}");
+        let told = journal
+            .tail("a.service", "06d8446e10c24a62b9082df66f66183f", 5)
+            .await;
+        assert!(told[0].contains("/nonexistent/journalctl"), "{told:?}");
+    }
+}
