@@ -102,10 +102,16 @@ impl Access {
                 "sns.region: {region:?} is no region such as eu-west-1"
             )));
         }
+        let endpoint = owned("endpoint");
+        if endpoint.as_deref().is_some_and(has_more) {
+            return Err(Error::config(
+                "sns.endpoint has a user, a password, a query or a fragment in it, which requests to AWS have no room for",
+            ));
+        }
         Ok(Self {
             region: region.to_owned(),
             sts_region,
-            endpoint: owned("endpoint"),
+            endpoint,
             profile: owned("profile"),
             keys,
             timeout: time("timeout")?,
@@ -133,6 +139,13 @@ impl Access {
         }
         loader.region(region).load().await
     }
+}
+
+/// Whether an address has more than a scheme, a host, a port and a path.
+fn has_more(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '\\']).next().unwrap_or_default();
+    rest.contains(['?', '#']) || host.contains('@')
 }
 
 fn needs(missing: &str, there: &str) -> Error {

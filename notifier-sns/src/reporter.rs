@@ -1,6 +1,6 @@
 //! Publishing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_sns::{
@@ -42,7 +42,12 @@ pub struct SnsReporter {
     group: MessageTemplates,
     attributes: AttributeTemplates,
     settings: Settings,
+    patience: Duration,
 }
+
+/// How often keys are got and the message is sent at most, by [`Mended`], and what else takes time.
+const TRIES: u32 = 3;
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// What is published.
 struct Message {
@@ -67,13 +72,15 @@ impl SnsReporter {
     /// [`ErrorKind::Template`] if a template cannot be compiled, [`ErrorKind::Config`] if another
     /// value makes no sense.
     pub fn new(settings: &BackendSettings, clock: Arc<dyn Clock>) -> Result<Self> {
+        let mut patience = Duration::ZERO;
         for instance in settings.instances() {
             let s = settings.instance(instance);
             let region = match s.get("topic") {
                 Some(arn) => Topic::parse(arn)?.region,
                 None => "",
             };
-            Access::read(&s, region)?;
+            let access = Access::read(&s, region)?;
+            patience = patience.max(access.timeout * 2 * TRIES + MARGIN);
         }
         let compile = |key| MessageTemplates::compile(settings, key, Markup::Plain);
         Ok(Self {
@@ -84,6 +91,7 @@ impl SnsReporter {
             group: compile("group")?,
             attributes: AttributeTemplates::compile(settings)?,
             settings: settings.instance(notifier_core::DEFAULT_INSTANCE),
+            patience,
         })
     }
 
@@ -129,14 +137,12 @@ impl SnsReporter {
         let settings = opts.settings;
         let (text, mut warnings) = self.text(report, settings);
         let example = example(report);
-        let sms = settings
-            .get("sms")
-            .zip(example.as_ref())
-            .and_then(|(_, r)| {
-                let rendered = self.sms.render(settings, r);
-                warnings.extend(rendered.fault);
-                Some(rendered.text).filter(|t| !taken(t).trim().is_empty())
-            });
+        // Of a digest its own words: the example alone would look like one more failure.
+        let sms = settings.get("sms").and_then(|_| {
+            let rendered = self.sms.render(settings, report);
+            warnings.extend(rendered.fault);
+            Some(rendered.text).filter(|t| !taken(t).trim().is_empty())
+        });
         let subject = self.subject_line(report, settings, &mut warnings);
         let (attributes, faults) =
             self.attributes
@@ -341,7 +347,7 @@ impl Reporter for SnsReporter {
     }
 
     fn capability(&self) -> Capability {
-        Capability::default()
+        Capability::default().with_patience(self.patience)
     }
 
     fn destination(&self, settings: &Settings) -> Result<Option<Destination>> {

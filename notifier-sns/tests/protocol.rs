@@ -10,7 +10,7 @@ use notifier_core::{
 };
 use notifier_sns::{OPTIONS, SnsReporter, SnsReporterBuilder};
 use notifier_testkit::{
-    http::Action,
+    http::{Action, Reply},
     sns::{FakeSns, Published, SnsReply},
 };
 
@@ -116,8 +116,10 @@ async fn every_kind_of_report_goes_to_every_kind_of_topic() {
         ] {
             let sns = fake().await;
             let b = builder(&sns, &sns.topic(name))
-                .set("attributes", "team={{ .failure.Labels.team }}");
+                .set("attributes", "team={{ .failure.Labels.team }}")
+                .set("sms", "{{ .failure.Name }} is the only one!");
             let m = send_one(&sns, b, &Report::new(subject)).await;
+            assert_eq!(m.text_for("sms"), m.text_for("email"));
             assert_eq!(m.attributes["notifier.kind"].1, kind);
             assert_eq!(m.attributes.contains_key("team"), kind == "digest");
             assert!(m.subject.is_some());
@@ -420,6 +422,9 @@ fn settings_that_make_no_sense_are_refused_at_the_start() {
         (&[("sms", "{{ nope }}")], "sns.sms"),
         (&[("body", "json")], "sns.body"),
         (&[("endpoint", "sns.example")], "sns.endpoint"),
+        (&[("endpoint", "http://s3cr3t@sns.example/")], "sns.endpoint has"),
+        (&[("endpoint", "http://u:s3cr3t@sns.example")], "sns.endpoint has"),
+        (&[("endpoint", "https://sns.example/?k=s3cr3t")], "sns.endpoint has"),
     ] {
         let mut b = SnsReporter::builder().topic(topic);
         for (key, value) in pairs {
@@ -429,6 +434,34 @@ fn settings_that_make_no_sense_are_refused_at_the_start() {
         assert!(e.to_string().contains(why), "{e}");
         assert!(!format!("{e:?}").contains("s3cr3t"), "{e:?}");
     }
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_not_read_to_its_end() {
+    let sns = fake().await;
+    let r = builder(&sns, &sns.topic("alerts")).build().unwrap();
+    let yes = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>";
+    for (status, kind, delivery) in [
+        (200, ErrorKind::InvalidResponse, Delivery::Unknown),
+        (404, ErrorKind::Rejected, Delivery::NotDelivered),
+    ] {
+        let text = format!("{yes}{}", " ".repeat(2 << 20));
+        sns.script(SnsReply::Other(Reply::text(status, text).into()));
+        let e = error_of(r.send(&report()).await);
+        assert_eq!((e.kind(), e.delivery()), (kind, delivery), "{e:?}");
+    }
+    assert_eq!(r.send(&report()).await.unwrap().next(), Next::Done);
+}
+
+/// Cut off by the engine, an attempt that got no keys would count as one that may have arrived.
+#[test]
+fn an_attempt_may_take_as_long_as_its_settings_say() {
+    let patience = |t: &str| {
+        let r = SnsReporter::builder().set("timeout", t).build().unwrap();
+        r.capability().patience
+    };
+    assert_eq!(patience("10s"), Duration::from_secs(70));
+    assert_eq!(patience("1m"), Duration::from_secs(370));
 }
 
 #[test]

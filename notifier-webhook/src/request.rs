@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use notifier_core::{Error, Origin, Result, Secret, Settings, redact::Redactor};
 use notifier_http::{HttpClient, Method, Request};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::{
@@ -185,7 +186,17 @@ pub(crate) fn redactor(settings: &Settings) -> Redactor {
         let segments = url.path().split('/').map(str::to_owned);
         let values = url.query_pairs().map(|(_, value)| value.into_owned());
         secrets.extend(segments.chain(values).filter(|piece| piece.len() >= PIECE));
-        secrets.extend(url.password().map(str::to_owned));
+        // As it stands there, as it is meant, and as the header Authorization has it, in base64.
+        let meant = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let (user, password) = (url.username(), url.password().unwrap_or_default());
+        if !(user.is_empty() && password.is_empty()) {
+            secrets.push(format!("{}:{}", meant(user), meant(password)));
+        }
+        // A token may stand where a user does.
+        for text in [Some(user).filter(|_| password.is_empty()), Some(password)] {
+            let text = text.unwrap_or_default();
+            secrets.extend([text.to_owned(), meant(text)]);
+        }
     }
     Redactor::new(secrets)
 }
@@ -281,6 +292,22 @@ mod tests {
             assert!(!masked.contains(secret), "{masked}");
         }
         assert!(masked.ends_with(" in"), "{masked}");
+    }
+
+    #[test]
+    fn who_sends_is_masked_in_every_form() {
+        for (url, said) in [
+            ("https://m3:s3cr%2Ft@a.example/", "Basic bTM6czNjci90"),
+            ("https://m3:s3cr%2Ft@a.example/", "s3cr/t or s3cr%2Ft"),
+            ("https://t0ken99@a.example/", "Basic dDBrZW45OTo="),
+            ("https://t0ken99@a.example/", "t0ken99"),
+        ] {
+            let masked = redactor(&settings(&[("url", url)])).redact(said).into_owned();
+            assert!(masked.contains("***"), "{masked}");
+            for secret in ["s3cr", "bTM6", "czNj", "dDBr", "t0k"] {
+                assert!(!masked.contains(secret), "{masked}");
+            }
+        }
     }
 
     #[test]

@@ -58,8 +58,21 @@ impl Signer {
                 if let Some(name) = &timestamp_header {
                     check_name("webhook.timestamp_header", name)?;
                 }
+                // One header has one value: the signature or the time would be lost.
+                let time = timestamp_header.as_deref().unwrap_or("webhook-timestamp");
+                if header.eq_ignore_ascii_case(time)
+                    || header.eq_ignore_ascii_case("webhook-timestamp")
+                {
+                    return Err(Error::config(format!(
+                        "webhook.signature_header: {header:?} is the header of the time"
+                    )));
+                }
+                let key = keys.expose().trim().as_bytes().to_vec();
+                if key.is_empty() {
+                    return Err(Error::config("webhook.signing_key: the key is empty"));
+                }
                 Self::Grafana {
-                    key: keys.expose().trim().as_bytes().to_vec(),
+                    key,
                     header,
                     timestamp_header,
                 }
@@ -270,6 +283,20 @@ mod tests {
         ] {
             let e = signer(&set).unwrap_err().to_string();
             assert!(e.starts_with(&format!("webhook.{}", set[2].0)), "{e}");
+        }
+        for (key, header, time, why) in [
+            (" ", "X-Sig", "X-Time", "key is empty"),
+            ("k", "X-Sig", "x-sig", "is the header of the time"),
+            ("k", "Webhook-Timestamp", "X-Time", "is the header of the time"),
+        ] {
+            let e = signer(&[
+                ("signing_key", key),
+                ("signature", "grafana"),
+                ("signature_header", header),
+                ("timestamp_header", time),
+            ]);
+            let e = e.unwrap_err().to_string();
+            assert!(e.contains(why), "{e}");
         }
         let shown = format!("{:?}", signer(&[("signing_key", KEY)]).unwrap());
         assert_eq!(shown, "Standard");

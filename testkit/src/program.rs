@@ -20,7 +20,7 @@ use std::{
 };
 
 /// How the names of variables begin that our programs listen to.
-const OURS: [&str; 12] = [
+const OURS: [&str; 18] = [
     "COMPLAINER_",
     "SLACK_",
     "FILE_",
@@ -33,6 +33,12 @@ const OURS: [&str; 12] = [
     "MESOS_",
     "CHRONOS_",
     "SMTP_",
+    "SYSTEMD_",
+    "FLEET_",
+    "SNS_",
+    "RELAY_",
+    "LAMBDA_",
+    "WEBHOOK_",
 ];
 
 /// A running program, killed when dropped.
