@@ -310,7 +310,9 @@ pub const DEMO_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
 #[cfg(feature = "sns-source")]
 static TOLD: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
     let told = |text: &str, otherwise: &str| {
-        format!("{{{{ with index .failure.Details \"text\" }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}")
+        format!(
+            "{{{{ with index .failure.Details \"text\" }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}"
+        )
     };
     let mut all = Vec::new();
     for group in registry::reporter_groups() {
@@ -319,7 +321,11 @@ static TOLD: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::n
             && text.contains("{{")
         {
             // A record of a file ends its line.
-            let whole = if text.ends_with("{{ .nl }}") { "{{ . }}{{ $.nl }}" } else { "{{ . }}" };
+            let whole = if text.ends_with("{{ .nl }}") {
+                "{{ . }}{{ $.nl }}"
+            } else {
+                "{{ . }}"
+            };
             all.push((group.flag(option), told(whole, text)));
         }
         #[cfg(feature = "smtp")]
@@ -327,7 +333,10 @@ static TOLD: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::n
             let flag = |key| format!("{}.{key}", group.name);
             let subject = told("{{ $.failure.Name }}", notifiers::smtp::DEFAULT_SUBJECT);
             all.push((flag("subject"), subject));
-            all.push((flag("format"), told("{{ . }}\n", notifiers::smtp::DEFAULT_FORMAT)));
+            all.push((
+                flag("format"),
+                told("{{ . }}\n", notifiers::smtp::DEFAULT_FORMAT),
+            ));
         }
         if let Some((option, text)) = default("fields") {
             // Jira: one template for each field.

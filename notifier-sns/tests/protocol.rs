@@ -422,9 +422,18 @@ fn settings_that_make_no_sense_are_refused_at_the_start() {
         (&[("sms", "{{ nope }}")], "sns.sms"),
         (&[("body", "json")], "sns.body"),
         (&[("endpoint", "sns.example")], "sns.endpoint"),
-        (&[("endpoint", "http://s3cr3t@sns.example/")], "sns.endpoint has"),
-        (&[("endpoint", "http://u:s3cr3t@sns.example")], "sns.endpoint has"),
-        (&[("endpoint", "https://sns.example/?k=s3cr3t")], "sns.endpoint has"),
+        (
+            &[("endpoint", "http://s3cr3t@sns.example/")],
+            "sns.endpoint has",
+        ),
+        (
+            &[("endpoint", "http://u:s3cr3t@sns.example")],
+            "sns.endpoint has",
+        ),
+        (
+            &[("endpoint", "https://sns.example/?k=s3cr3t")],
+            "sns.endpoint has",
+        ),
     ] {
         let mut b = SnsReporter::builder().topic(topic);
         for (key, value) in pairs {

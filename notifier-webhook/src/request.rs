@@ -302,7 +302,9 @@ mod tests {
             ("https://t0ken99@a.example/", "Basic dDBrZW45OTo="),
             ("https://t0ken99@a.example/", "t0ken99"),
         ] {
-            let masked = redactor(&settings(&[("url", url)])).redact(said).into_owned();
+            let masked = redactor(&settings(&[("url", url)]))
+                .redact(said)
+                .into_owned();
             assert!(masked.contains("***"), "{masked}");
             for secret in ["s3cr", "bTM6", "czNj", "dDBr", "t0k"] {
                 assert!(!masked.contains(secret), "{masked}");

@@ -287,7 +287,12 @@ mod tests {
         for (key, header, time, why) in [
             (" ", "X-Sig", "X-Time", "key is empty"),
             ("k", "X-Sig", "x-sig", "is the header of the time"),
-            ("k", "Webhook-Timestamp", "X-Time", "is the header of the time"),
+            (
+                "k",
+                "Webhook-Timestamp",
+                "X-Time",
+                "is the header of the time",
+            ),
         ] {
             let e = signer(&[
                 ("signing_key", key),

@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 
 /// The fields that are asked for. Those that begin with two underscores always come.
 pub(crate) const FIELDS: &str = "MESSAGE,MESSAGE_ID,CODE_FUNC,UNIT,USER_UNIT,INVOCATION_ID,USER_INVOCATION_ID,\
-    UNIT_RESULT,EXIT_CODE,EXIT_STATUS,_SYSTEMD_INVOCATION_ID";
+    UNIT_RESULT,EXIT_CODE,EXIT_STATUS,_SYSTEMD_INVOCATION_ID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT";
 
+/// The most that is kept of a message, in bytes.
+const MAX_MESSAGE: usize = 16 << 10;
 /// That a unit failed.
 pub(crate) const FAILURE: &str = "d9b373ed55a64feb8242e02dbe79a49c";
 /// That a process of a unit ended.
@@ -22,7 +24,8 @@ pub(crate) struct Entry {
     pub(crate) function: String,
     /// The unit that the entry is about, where systemd wrote it.
     pub(crate) unit: String,
-    /// The run that systemd wrote it about.
+    /// The run that it is of, or that systemd wrote it about. Empty for what a process wrote that was gone when
+    /// journald looked who that was.
     pub(crate) invocation_id: String,
     pub(crate) result: String,
     pub(crate) exit_code: String,
@@ -41,6 +44,8 @@ impl Entry {
             if first.is_empty() { text(b) } else { first }
         };
         let unit = either("UNIT", "USER_UNIT");
+        // A unit may write these fields too, but not in systemd's name.
+        let own = unit.is_empty() || unit == either("_SYSTEMD_USER_UNIT", "_SYSTEMD_UNIT");
         Some(Self {
             cursor: text("__CURSOR"),
             at: text("__REALTIME_TIMESTAMP")
@@ -48,12 +53,16 @@ impl Entry {
                 .ok()
                 .and_then(|t| Timestamp::from_microsecond(t).ok())
                 .unwrap_or_default(),
-            message: text("MESSAGE"),
+            message: end_of(text("MESSAGE")),
             message_id: text("MESSAGE_ID"),
             function: text("CODE_FUNC"),
-            own: unit.is_empty(),
+            invocation_id: if own {
+                text("_SYSTEMD_INVOCATION_ID")
+            } else {
+                either("INVOCATION_ID", "USER_INVOCATION_ID")
+            },
+            own,
             unit,
-            invocation_id: either("INVOCATION_ID", "USER_INVOCATION_ID"),
             result: text("UNIT_RESULT"),
             exit_code: text("EXIT_CODE"),
             exit_status: text("EXIT_STATUS"),
@@ -73,6 +82,15 @@ impl Entry {
     pub(crate) fn is_failure(&self) -> bool {
         self.message_id == FAILURE && !self.own
     }
+}
+
+/// The end of a message, which may be as long as an entry.
+fn end_of(mut message: String) -> String {
+    let mut from = message.len().saturating_sub(MAX_MESSAGE);
+    while !message.is_char_boundary(from) {
+        from += 1;
+    }
+    message.split_off(from)
 }
 
 /// A field's value: a string; a list of its bytes, where it is no text; a list of all of them, where there
@@ -139,6 +157,22 @@ mod tests {
         assert_eq!(entry.at.as_microsecond(), 1_795_333_654_386_547);
         assert_eq!(Entry::parse(b"no"), None);
         assert_eq!(Entry::parse(b"[]"), None);
+    }
+
+    #[test]
+    fn a_unit_does_not_speak_for_systemd() {
+        let line = br#"{"UNIT":"a.service","MESSAGE_ID":"d9b373ed55a64feb8242e02dbe79a49c","INVOCATION_ID":"1",
+            "_SYSTEMD_UNIT":"a.service","_SYSTEMD_INVOCATION_ID":"2"}"#;
+        let entry = Entry::parse(line).unwrap();
+        assert!(entry.own && !entry.is_failure());
+        assert_eq!(entry.invocation_id, "2");
+    }
+
+    #[test]
+    fn of_a_long_message_the_end_is_kept() {
+        let long = format!("é{}é", "x".repeat(MAX_MESSAGE - 3));
+        assert_eq!(end_of(long.clone()), long[2..]);
+        assert_eq!(end_of("short".to_owned()), "short");
     }
 
     proptest! {

@@ -24,12 +24,10 @@ const SETTLE: [Duration; 4] = [
     Duration::from_millis(400),
     Duration::from_millis(900),
 ];
+/// The most entries that are looked at for the last lines of a run.
+const MAX_ENTRIES: usize = 1000;
 /// The most records that one answer of [`Journal::ended`] has.
 pub(crate) const MAX_ENDED: usize = 4096;
-
-/// Entries that are systemd's own: anyone may log a `MESSAGE_ID`, but not in its name.
-const TRUSTED: &str = "_PID=1";
-const TRUSTED_USER: &str = "_SYSTEMD_USER_UNIT=init.scope";
 
 /// Where entries are asked for from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,37 +67,62 @@ impl Journal {
         if !is_id(invocation_id) {
             return vec!["(no journal: systemd told no invocation of this unit)".to_owned()];
         }
-        let mut waits = SETTLE.into_iter();
+        let mut waits = SETTLE.into_iter().enumerate();
         loop {
-            let entries = match self.run_of(invocation_id, lines).await {
+            let entries = match self.run_of(unit, invocation_id, lines).await {
                 Ok(entries) => entries,
                 Err(e) => {
                     tracing::warn!(unit, "{}", e.report());
                     return vec![format!("(no journal: {e})")];
                 }
             };
-            let complete = entries.iter().any(Entry::is_failure);
-            match waits.next().filter(|_| !complete) {
-                Some(wait) => tokio::time::sleep(wait).await,
+            let next = waits.next();
+            // What the unit wrote may come behind what systemd says of it, but not for long.
+            let has_spoken = entries.iter().any(|e| e.own) || next.is_none_or(|(i, _)| i > 1);
+            let complete = has_spoken && entries.iter().any(Entry::is_failure);
+            match next.filter(|_| !complete) {
+                Some((_, wait)) => tokio::time::sleep(wait).await,
                 None if entries.is_empty() => return vec![self.nothing()],
                 None => return tail::lines(&entries, lines),
             }
         }
     }
 
-    async fn run_of(&self, invocation_id: &str, lines: usize) -> Result<Vec<Entry>> {
-        let mut arguments = vec![
-            format!("--lines={}", lines.min(1000)),
-            format!("--output-fields={}", entry::FIELDS),
+    /// The last entries of a run.
+    async fn run_of(&self, unit: &str, invocation_id: &str, lines: usize) -> Result<Vec<Entry>> {
+        let (field, of_process) = if self.user {
+            ("USER_UNIT", "_SYSTEMD_USER_UNIT")
+        } else {
+            ("UNIT", "_SYSTEMD_UNIT")
+        };
+        // All of the unit, since not each entry has a run; some more, for those of the next run.
+        let of_unit = vec![
+            format!("{of_process}={unit}"),
+            "+".to_owned(),
+            format!("{field}={unit}"),
+            self.trusted().to_owned(),
+        ];
+        let found = self.last(of_unit, lines.saturating_mul(2) + 100).await?;
+        let found = tail::of_run(found, invocation_id);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // The next run has written more than that by now.
+        let of_run = vec![
             format!("_SYSTEMD_INVOCATION_ID={invocation_id}"),
             "+".to_owned(),
-            format!("INVOCATION_ID={invocation_id}"),
-            TRUSTED.to_owned(),
+            format!("{}={invocation_id}", self.invocation()),
+            self.trusted().to_owned(),
         ];
-        if self.user {
-            arguments.push("+".to_owned());
-            arguments.push(format!("USER_INVOCATION_ID={invocation_id}"));
-        }
+        self.last(of_run, lines).await
+    }
+
+    async fn last(&self, matches: Vec<String>, count: usize) -> Result<Vec<Entry>> {
+        let mut arguments = vec![
+            format!("--lines={}", count.min(MAX_ENTRIES)),
+            format!("--output-fields={}", entry::FIELDS),
+        ];
+        arguments.extend(matches);
         let mut entries = Vec::new();
         self.ask(arguments, |entry| {
             entries.push(entry);
@@ -107,6 +130,24 @@ impl Journal {
         })
         .await?;
         Ok(entries)
+    }
+
+    /// What entries of systemd itself have: anyone may log a `MESSAGE_ID`, but not in its name.
+    fn trusted(&self) -> &'static str {
+        if self.user {
+            "_SYSTEMD_USER_UNIT=init.scope"
+        } else {
+            "_PID=1"
+        }
+    }
+
+    /// The field in which systemd says of which run an entry is.
+    fn invocation(&self) -> &'static str {
+        if self.user {
+            "USER_INVOCATION_ID"
+        } else {
+            "INVOCATION_ID"
+        }
     }
 
     /// What systemd noted of units that failed, oldest first, at most [`MAX_ENDED`]: ask for the rest from the
@@ -120,12 +161,11 @@ impl Journal {
             Since::Cursor(cursor) => format!("--after-cursor={cursor}"),
             Since::Time(at) => format!("--since=@{}", at.as_second()),
         });
-        let trusted = if self.user { TRUSTED_USER } else { TRUSTED };
         for (i, id) in ended::MESSAGES.iter().enumerate() {
             if i > 0 {
                 arguments.push("+".to_owned());
             }
-            arguments.push(trusted.to_owned());
+            arguments.push(self.trusted().to_owned());
             arguments.push((*id).to_owned());
         }
         let mut reader = ended::Reader::default();
@@ -145,15 +185,10 @@ impl Journal {
         if !is_id(invocation_id) {
             return Ok(0);
         }
-        let (field, trusted) = if self.user {
-            ("USER_INVOCATION_ID", TRUSTED_USER)
-        } else {
-            ("INVOCATION_ID", TRUSTED)
-        };
         let arguments = vec![
             format!("--output-fields={}", entry::FIELDS),
-            trusted.to_owned(),
-            format!("{field}={invocation_id}"),
+            self.trusted().to_owned(),
+            format!("{}={invocation_id}", self.invocation()),
             ended::MESSAGES[0].to_owned(),
         ];
         let mut count = 0;

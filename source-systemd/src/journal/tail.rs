@@ -7,6 +7,22 @@ const MAX_BYTES: usize = 8 << 10;
 /// The most of one line, in bytes.
 const MAX_LINE: usize = 1 << 10;
 
+/// The entries of one run among those of its unit, which are in order.
+///
+/// What a process wrote just before its end has no run, since journald looks who wrote it when that one is gone: it belongs to the
+/// run of the entry before it.
+pub(crate) fn of_run(entries: Vec<Entry>, invocation_id: &str) -> Vec<Entry> {
+    let mut is_in = false;
+    let mut of_run = entries;
+    of_run.retain(|entry| {
+        if !entry.invocation_id.is_empty() {
+            is_in = entry.invocation_id == invocation_id;
+        }
+        is_in
+    });
+    of_run
+}
+
 /// The last lines of entries, oldest first: the run's own as they are, systemd's as `systemd: …`.
 pub(crate) fn lines(entries: &[Entry], count: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -82,6 +98,32 @@ mod tests {
         );
         assert_eq!(lines(&entries, 9).len(), 4);
         assert_eq!(lines(&entries, 0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn last_words_without_a_run_belong_to_the_one_before_them() {
+        let of = |message: &str, run: &str| Entry {
+            invocation_id: run.to_owned(),
+            ..entry(message, true)
+        };
+        let all = vec![
+            of("stray", ""),
+            of("first", "1"),
+            of("first's last", ""),
+            of("start", "2"),
+            of("last words", ""),
+            of("failed", "2"),
+            of("late", ""),
+            of("next", "3"),
+            of("next's", ""),
+        ];
+        let messages = |run| {
+            let found = of_run(all.clone(), run).into_iter();
+            found.map(|e| e.message).collect::<Vec<_>>()
+        };
+        assert_eq!(messages("2"), ["start", "last words", "failed", "late"]);
+        assert_eq!(messages("1"), ["first", "first's last"]);
+        assert!(messages("4").is_empty());
     }
 
     proptest! {
