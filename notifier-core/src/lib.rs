@@ -55,7 +55,7 @@ pub use crate::{
     },
     setup::SettingsBuilder,
     silence::{Matcher, Silence},
-    source::{Ack, Batch, Source},
+    source::{Ack, Backlog, Batch, Source},
     uploader::{LogContent, NoopUploader, ObjectRef, Uploader, UploaderFactory},
 };
 

@@ -44,6 +44,16 @@ where
     }
 }
 
+/// What becomes of failures that were there before a source's very first start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backlog {
+    /// They count as seen, and are not reported.
+    #[default]
+    Skip,
+    /// They are reported.
+    Report,
+}
+
 /// Some failures that are stored in one commit. An empty batch says "read well, nothing new".
 #[derive(Debug, Default)]
 #[non_exhaustive]

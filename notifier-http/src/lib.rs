@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod error;
 mod guest;
+mod login;
 mod options;
 mod request;
 mod retry_after;
@@ -20,6 +21,7 @@ pub use crate::{
     },
     error::status_error,
     guest::{GuestPolicy, Refused},
+    login::BasicLogin,
     options::{HttpSettings, OPTIONS},
     request::Request,
     retry_after::{MAX_RETRY_AFTER, retry_after},

@@ -7,7 +7,7 @@ use notifiers::{Engine, LogLocator, Result, Source};
 #[cfg(feature = "mesos")]
 use notifiers::{
     SystemClock,
-    mesos::{self, Backlog, MesosBuilder, MesosLogLocator, MesosSource},
+    mesos::{self, MesosBuilder, MesosLogLocator, MesosSource},
 };
 
 use crate::{Parsed, Problems, http::ServerTls};
@@ -122,15 +122,11 @@ impl Feed {
     pub fn chronos(parsed: &Parsed) -> Result<Self> {
         use notifiers::chronos::{self, ChronosBuilder};
 
-        let backlog = match reports_backlog(parsed) {
-            true => chronos::Backlog::Report,
-            false => chronos::Backlog::Skip,
-        };
         let client = crate::registry::http_client(parsed)?;
         let settings = parsed.backend(chronos::OPTIONS).instance("");
         let builder = ChronosBuilder::from_settings(&settings, client, Arc::new(SystemClock))?
             .label_prefix(parsed.program.text("label-prefix"))
-            .backlog(backlog);
+            .backlog(backlog(parsed));
         let masters = parsed.program.list("masters");
         if masters.is_empty() {
             return Ok(Self::new(builder.build()?));
@@ -158,16 +154,12 @@ impl Feed {
     pub fn fleet(parsed: &Parsed) -> Result<Self> {
         use notifiers::fleet::{self, FleetBuilder};
 
-        let backlog = match reports_backlog(parsed) {
-            true => fleet::Backlog::Report,
-            false => fleet::Backlog::Skip,
-        };
         let client = crate::registry::http_client(parsed)?;
         let settings = parsed.backend(fleet::OPTIONS).instance("");
         let clock = Arc::new(notifiers::SystemClock);
         let builder = FleetBuilder::from_settings(&settings, client, clock)
             .label_prefix(parsed.program.text("label-prefix"))
-            .backlog(backlog);
+            .backlog(backlog(parsed));
         Ok(Self::new(builder.build()?))
     }
 
@@ -206,21 +198,20 @@ impl Feed {
     }
 }
 
-/// Whether failures that are there at the first start are told.
+/// What becomes of failures that are there at the first start.
 #[cfg(any(feature = "mesos", feature = "systemd", feature = "fleet"))]
-pub(crate) fn reports_backlog(parsed: &Parsed) -> bool {
-    parsed.program.text("backlog") == "report"
+pub(crate) fn backlog(parsed: &Parsed) -> notifiers::Backlog {
+    match parsed.program.text("backlog") {
+        "report" => notifiers::Backlog::Report,
+        _ => notifiers::Backlog::Skip,
+    }
 }
 
 #[cfg(feature = "mesos")]
 fn cluster(parsed: &Parsed, masters: &[&str]) -> Result<(MesosSource, MesosLogLocator)> {
-    let backlog = match reports_backlog(parsed) {
-        true => Backlog::Report,
-        false => Backlog::Skip,
-    };
     let settings = parsed.backend(mesos::OPTIONS).instance("");
     MesosBuilder::from_settings(masters.iter().copied(), &settings, Arc::new(SystemClock))?
-        .backlog(backlog)
+        .backlog(backlog(parsed))
         .build()
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use notifiers::{
     Error, OptionKind, OptionSpec, Result, SystemClock,
-    systemd::{self, Backlog, SystemdBuilder, SystemdSource},
+    systemd::{self, SystemdBuilder, SystemdSource},
 };
 
 use crate::{Cli, Context, Fatal, Parsed, feed, tell};
@@ -210,13 +210,9 @@ impl Cli {
 /// The source of this machine's units.
 pub(crate) fn systemd(parsed: &Parsed) -> Result<SystemdSource> {
     let settings = parsed.backend(systemd::OPTIONS).instance("");
-    let backlog = match feed::reports_backlog(parsed) {
-        true => Backlog::Report,
-        false => Backlog::Skip,
-    };
     SystemdBuilder::from_settings(&settings, Arc::new(SystemClock))
         .label_prefix(parsed.program.text("label-prefix"))
-        .backlog(backlog)
+        .backlog(feed::backlog(parsed))
         .build()
 }
 

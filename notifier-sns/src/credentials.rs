@@ -15,7 +15,7 @@ use aws_credential_types::{
 };
 use aws_smithy_async::time::TimeSource as _;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use notifier_core::Result;
+use notifier_core::{Result, redact::Redactor};
 
 use crate::{
     error,
@@ -63,6 +63,15 @@ impl Keys {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Masks the last ones: nobody else knows those that were not set.
+    pub(crate) fn redactor(&self) -> Redactor {
+        let kept = self.kept();
+        Redactor::new(kept.iter().flat_map(|k| {
+            let token = k.session_token().unwrap_or_default();
+            [k.access_key_id(), k.secret_access_key(), token]
+        }))
     }
 
     fn keep(&self, keys: Option<Credentials>) {

@@ -10,7 +10,9 @@ use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::date_time::{DateTime, Format};
 use hyper_util::client::legacy;
-use notifier_core::{Delivery, Error, ErrorKind, Retry, Scope};
+use notifier_core::{Delivery, Error, ErrorKind, Retry, Scope, redact::Redactor};
+
+use crate::credentials::Keys;
 
 /// The longest wait that is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -141,14 +143,13 @@ pub(crate) fn is_denied<E: ProvideErrorMetadata>(e: &SdkError<E, HttpResponse>) 
     answer(e).and_then(|a| a.code.and_then(by_code)) == Some(Known::Denied)
 }
 
-/// What a request to a topic that went wrong means. `keys_change`: the keys are not those of the
-/// settings, and may be others later.
-pub(crate) fn request<E>(arn: &str, e: &SdkError<E, HttpResponse>, keys_change: bool) -> Error
+/// What a request to a topic, signed with these keys, that went wrong means.
+pub(crate) fn request<E>(arn: &str, e: &SdkError<E, HttpResponse>, keys: &Keys) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     if let Some(answer) = answer(e) {
-        return refusal(arn, &answer, keys_change);
+        return refusal(arn, &answer, keys.can_change(), &keys.redactor());
     }
     match e {
         SdkError::TimeoutError(_) => Error::new(
@@ -195,8 +196,9 @@ fn is_connect(e: &(dyn StdError + 'static)) -> bool {
     false
 }
 
-/// The table of verdicts.
-fn refusal(arn: &str, answer: &Answer<'_>, keys_change: bool) -> Error {
+/// The table of verdicts. `keys_change`: the keys are not those of the settings, and may be others
+/// later. `secrets` are masked in what is quoted.
+fn refusal(arn: &str, answer: &Answer<'_>, keys_change: bool, secrets: &Redactor) -> Error {
     let status = answer.status;
     let code = answer
         .code
@@ -245,7 +247,7 @@ fn refusal(arn: &str, answer: &Answer<'_>, keys_change: bool) -> Error {
             let told = e(kind, "sns refuses the message for");
             // Of other codes the text may repeat what was signed, a token included.
             match answer.message {
-                Some(m) => told.with_source(Cause::text(m)),
+                Some(m) => told.with_source(Cause::text(&secrets.redact(m))),
                 None => told,
             }
         }
@@ -374,7 +376,7 @@ mod tests {
             message: Some("the string 'x-amz-security-token:s3cr3t'"),
             retry_after: Some(Duration::from_secs(7)),
         };
-        refusal(ARN, &answer, keys_change)
+        refusal(ARN, &answer, keys_change, &Redactor::default())
     }
 
     #[test]
@@ -501,16 +503,17 @@ mod tests {
             &Answer {
                 status: 400,
                 code: Some("InvalidParameter"),
-                message: Some("Invalid parameter: Message\ntoo long"),
+                message: Some("Invalid parameter: Message\ntoo long for t0kens3cr3t"),
                 retry_after: None,
             },
             false,
+            &Redactor::new(["t0kens3cr3t"]),
         );
         assert_eq!(e.kind(), ErrorKind::TooLarge);
         assert!(
             e.report()
                 .to_string()
-                .ends_with("InvalidParameter: Invalid parameter: Message too long"),
+                .ends_with("InvalidParameter: Invalid parameter: Message too long for ***"),
             "{}",
             e.report()
         );

@@ -251,7 +251,7 @@ impl SnsReporter {
             ));
         }
         answer
-            .map_err(|e| error::request(topic.arn, &e, link.keys.can_change()))?
+            .map_err(|e| error::request(topic.arn, &e, &link.keys))?
             .message_id
             .ok_or_else(|| {
                 Error::new(
@@ -287,7 +287,7 @@ impl SnsReporter {
                 Ok(_) => return Ok(()),
                 Err(e) if mended.by(&link, &e).await => {}
                 Err(e) if error::is_denied(&e) => return Ok(()),
-                Err(e) => return Err(error::request(topic.arn, &e, link.keys.can_change())),
+                Err(e) => return Err(error::request(topic.arn, &e, &link.keys)),
             }
         }
     }

@@ -11,9 +11,9 @@ use std::{
 
 use futures_util::StreamExt as _;
 use notifier_core::{Error, ErrorKind, Result, redact};
-use notifier_http::HttpClient;
+use notifier_http::{BasicLogin, HttpClient};
 
-use crate::{credentials::Credentials, job::Job, list::Entries};
+use crate::{job::Job, list::Entries};
 
 /// Where the API is: below the first from 3.0 on, below the second in 2.x
 /// (`ChronosRestModule.scala`).
@@ -40,7 +40,7 @@ pub(crate) struct Api {
     http: HttpClient,
     /// Without a slash at the end.
     addresses: Vec<String>,
-    credentials: Option<Credentials>,
+    credentials: Option<BasicLogin>,
     timeout: Duration,
     /// The longest answer, in bytes.
     max: u64,
@@ -55,7 +55,7 @@ impl Api {
     pub(crate) fn new(
         http: HttpClient,
         addresses: Vec<String>,
-        credentials: Option<Credentials>,
+        credentials: Option<BasicLogin>,
         timeout: Duration,
         max: u64,
         prefix: String,

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
-mod credentials;
 mod cursor;
 mod entry;
 mod job;
@@ -17,8 +16,10 @@ mod task_id;
 mod told;
 mod watch;
 
+pub use notifier_core::Backlog;
+
 pub use crate::{
     notify::Notify,
-    options::{Backlog, ChronosBuilder, OPTIONS, SCHEME},
+    options::{ChronosBuilder, OPTIONS, SCHEME},
     source::ChronosSource,
 };

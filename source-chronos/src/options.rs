@@ -3,15 +3,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use notifier_core::{
-    Clock, DEFAULT_PREFIX, Error, OptionGroup, OptionKind, OptionSpec, Result, Settings, Source,
-    SystemClock, redact,
+    Backlog, Clock, DEFAULT_PREFIX, Error, OptionGroup, OptionKind, OptionSpec, Result, Settings,
+    Source, SystemClock, redact,
 };
-use notifier_http::HttpClient;
+use notifier_http::{BasicLogin, HttpClient};
 
 use crate::{
     ChronosSource, Notify,
     api::Api,
-    credentials::Credentials,
     source::{Config, Frameworks},
 };
 
@@ -76,16 +75,6 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
     ],
 );
 
-/// What becomes of what Chronos' API tells at the very first start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backlog {
-    /// It counts as known, and is not told.
-    #[default]
-    Skip,
-    /// Jobs that are disabled, or have failed since their last success, are told.
-    Report,
-}
-
 /// Sets up a [`ChronosSource`].
 ///
 /// ```
@@ -102,7 +91,7 @@ pub enum Backlog {
 pub struct ChronosBuilder {
     urls: Vec<String>,
     name: String,
-    credentials: Option<Credentials>,
+    credentials: Option<BasicLogin>,
     interval: Duration,
     notify: Notify,
     cluster: String,
@@ -161,7 +150,9 @@ impl ChronosBuilder {
         if let Some(name) = settings.get("name") {
             b.name = name.to_owned();
         }
-        b.credentials = settings.get("credentials").map(Credentials::new);
+        b.credentials = settings
+            .get("credentials")
+            .map(|text| BasicLogin::new("chronos.credentials", text));
         if let Some(interval) = settings.duration("interval") {
             b.interval = interval;
         }
@@ -207,7 +198,7 @@ impl ChronosBuilder {
     /// `USER:PASSWORD` for HTTP Basic, or `file:PATH` of a file that holds it and is read
     /// anew for each request. Default: none.
     pub fn credentials(mut self, credentials: &str) -> Self {
-        self.credentials = Some(Credentials::new(credentials));
+        self.credentials = Some(BasicLogin::new("chronos.credentials", credentials));
         self
     }
 
@@ -310,7 +301,7 @@ impl ChronosBuilder {
         if self.notify == Notify::After(0) {
             all.push(wrong("notify", "failed runs count from 1 on"));
         }
-        if let Some(Err(e)) = self.credentials.as_ref().map(Credentials::check) {
+        if let Some(Err(e)) = self.credentials.as_ref().map(BasicLogin::check) {
             all.push(wrong("credentials", &e.report().to_string()));
         }
         if !all.is_empty() {

@@ -4,9 +4,9 @@ use std::{fmt, time::Duration};
 
 use futures_util::future::BoxFuture;
 use notifier_core::{Error, Result, bytes::Bytes};
-use notifier_http::HttpClient;
+use notifier_http::{BasicLogin, HttpClient};
 
-use crate::{credentials::Credentials, endpoint::Endpoint};
+use crate::endpoint::Endpoint;
 
 /// What gets pages of the API. Endpoints are numbered from 0.
 pub(crate) trait Get: fmt::Debug + Send + Sync + 'static {
@@ -23,7 +23,7 @@ pub(crate) trait Get: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Http {
     endpoints: Vec<(Endpoint, HttpClient)>,
-    credentials: Option<Credentials>,
+    credentials: Option<BasicLogin>,
     timeout: Duration,
     /// The longest answer, in bytes.
     max: usize,
@@ -33,7 +33,7 @@ impl Http {
     pub(crate) fn new(
         http: &HttpClient,
         endpoints: Vec<Endpoint>,
-        credentials: Option<Credentials>,
+        credentials: Option<BasicLogin>,
         timeout: Duration,
         max: usize,
     ) -> Result<Self> {

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
-mod credentials;
 mod cursor;
 mod endpoint;
 mod fall;
@@ -17,7 +16,9 @@ mod tracker;
 mod watch;
 mod wire;
 
+pub use notifier_core::Backlog;
+
 pub use crate::{
-    options::{Backlog, FleetBuilder, OPTIONS, SCHEME},
+    options::{FleetBuilder, OPTIONS, SCHEME},
     source::FleetSource,
 };

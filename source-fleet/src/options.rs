@@ -3,15 +3,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use notifier_core::{
-    Clock, DEFAULT_PREFIX, Error, OptionGroup, OptionKind, OptionSpec, Result, Settings,
+    Backlog, Clock, DEFAULT_PREFIX, Error, OptionGroup, OptionKind, OptionSpec, Result, Settings,
     SystemClock,
 };
-use notifier_http::HttpClient;
+use notifier_http::{BasicLogin, HttpClient};
 
 use crate::{
     FleetSource,
     api::Api,
-    credentials::Credentials,
     endpoint::Endpoint,
     glob::Choice,
     http::{Get, Http},
@@ -75,16 +74,6 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
     ],
 );
 
-/// What becomes of units that have failed before the very first look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backlog {
-    /// They count as known, and are not told.
-    #[default]
-    Skip,
-    /// They are told.
-    Report,
-}
-
 /// Sets up a [`FleetSource`].
 ///
 /// ```
@@ -101,7 +90,7 @@ pub enum Backlog {
 pub struct FleetBuilder {
     endpoints: Vec<String>,
     name: String,
-    credentials: Option<Credentials>,
+    credentials: Option<BasicLogin>,
     choice: Choice,
     interval: Duration,
     settle: Duration,
@@ -144,7 +133,9 @@ impl FleetBuilder {
         if let Some(name) = settings.get("name") {
             b.name = name.to_owned();
         }
-        b.credentials = settings.get("credentials").map(Credentials::new);
+        b.credentials = settings
+            .get("credentials")
+            .map(|text| BasicLogin::new("fleet.credentials", text));
         b.choice.units = texts(settings.list("units"));
         b.choice.ignore = texts(settings.list("ignore"));
         b.interval = settings.duration("interval").unwrap_or(b.interval);
@@ -165,7 +156,7 @@ impl FleetBuilder {
     /// `USER:PASSWORD` for HTTP Basic, or `file:PATH` of a file that holds it and is read
     /// anew for each request. Default: none; fleet itself asks for none.
     pub fn credentials(mut self, credentials: &str) -> Self {
-        self.credentials = Some(Credentials::new(credentials));
+        self.credentials = Some(BasicLogin::new("fleet.credentials", credentials));
         self
     }
 
@@ -260,7 +251,7 @@ impl FleetBuilder {
                 all.push(wrong(option, "it must be longer than 0"));
             }
         }
-        if let Some(Err(e)) = self.credentials.as_ref().map(Credentials::check) {
+        if let Some(Err(e)) = self.credentials.as_ref().map(BasicLogin::check) {
             all.push(wrong("credentials", &e.report().to_string()));
         }
         if !all.is_empty() {

@@ -28,9 +28,11 @@ mod watch;
 #[cfg(feature = "zookeeper")]
 mod zookeeper;
 
+pub use notifier_core::Backlog;
+
 pub use crate::{
     locator::MesosLogLocator,
-    options::{Api, Backlog, DEFAULT_STATES, MesosBuilder, OPTIONS},
+    options::{Api, DEFAULT_STATES, MesosBuilder, OPTIONS},
     source::MesosSource,
 };
 

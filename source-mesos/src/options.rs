@@ -3,8 +3,8 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use notifier_core::{
-    Clock, Error, OptionGroup, OptionKind, OptionSpec, Result, Secret, Settings, SystemClock,
-    redact,
+    Backlog, Clock, Error, OptionGroup, OptionKind, OptionSpec, Result, Secret, Settings,
+    SystemClock, redact,
 };
 use notifier_http::HttpClient;
 
@@ -92,16 +92,6 @@ pub enum Api {
     Stream,
     /// The state, at an interval.
     Poll,
-}
-
-/// What becomes of failures that were there before the very first start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backlog {
-    /// They count as seen, and are not reported.
-    #[default]
-    Skip,
-    /// They are reported.
-    Report,
 }
 
 /// Sets up a [`MesosSource`] and its [`MesosLogLocator`].

@@ -35,14 +35,16 @@ pub enum RefusalKind {
     Unauthenticated,
     /// The version of the signature is not accepted: 403.
     SignatureVersion,
-    /// The address of the certificate is not one of SNS, or what is there is no certificate of SNS: 403.
+    /// The address of the certificate is not one of SNS: 403.
     Certificate,
-    /// The certificate cannot be had now: 503.
+    /// What is at that address is no certificate of SNS that holds now, or it cannot be had: 503.
     CertificateUnavailable,
     /// The signature is not of this message: 403.
     Signature,
-    /// The message is too old, or of the future: 403.
+    /// The message is too old: 403.
     Stale,
+    /// The message is of the future, so that our clock is wrong: 503.
+    Clock,
     /// SNS did not take the confirmation, and will not: 403.
     Unconfirmed,
     /// SNS cannot be asked to confirm now: 503.
@@ -65,7 +67,10 @@ impl RefusalKind {
             | Self::Signature
             | Self::Stale
             | Self::Unconfirmed => 403,
-            Self::CertificateUnavailable | Self::ConfirmationUnavailable | Self::Unavailable => 503,
+            Self::CertificateUnavailable
+            | Self::Clock
+            | Self::ConfirmationUnavailable
+            | Self::Unavailable => 503,
         }
     }
 
@@ -83,6 +88,7 @@ impl RefusalKind {
             Self::CertificateUnavailable => "certificate unavailable",
             Self::Signature => "signature",
             Self::Stale => "stale",
+            Self::Clock => "clock",
             Self::Unconfirmed => "unconfirmed",
             Self::ConfirmationUnavailable => "confirmation unavailable",
             Self::Unavailable => "unavailable",
@@ -202,6 +208,7 @@ mod tests {
         use RefusalKind as K;
         for kind in [
             K::CertificateUnavailable,
+            K::Clock,
             K::ConfirmationUnavailable,
             K::Unavailable,
         ] {

@@ -84,7 +84,11 @@ impl Store {
         let mut state = slot.0.lock().await;
         let age = |since: Timestamp| now.duration_since(since);
         match (&state.known, &state.asked) {
-            (Some(known), Some((since, None))) if age(*since) < KEPT => {
+            // One that does not hold any more may have been replaced at the same address.
+            (Some(known), Some((since, None)))
+                if age(*since).abs() < KEPT
+                    && (known.holds_at(now) || age(*since).abs() < MISSED) =>
+            {
                 return Ok(Arc::clone(known));
             }
             (known, Some((since, Some(missed)))) if age(*since).abs() < MISSED => {
@@ -154,7 +158,7 @@ impl Store {
         }
         Certificate::read(answer.body(), at.is_amazon).map_err(|why| {
             Refusal::new(
-                RefusalKind::Certificate,
+                RefusalKind::CertificateUnavailable,
                 format!("what is at the address of the certificate cannot be used: {why}"),
             )
         })

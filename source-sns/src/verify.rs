@@ -60,8 +60,8 @@ impl Verifier {
         let certificate = self.store.get(&at, now).await?;
         if !certificate.holds_at(now) {
             return Err(Refusal::new(
-                RefusalKind::Certificate,
-                "the certificate has expired or does not hold yet",
+                RefusalKind::CertificateUnavailable,
+                "the certificate has expired or does not hold yet; look at the clock of this machine",
             ));
         }
         match certificate.signed(n.version, n.signed_text().as_bytes(), &signature) {
@@ -76,18 +76,20 @@ impl Verifier {
             return Ok(());
         }
         let age = now.duration_since(published);
-        let stale = |why: String| Err(Refusal::new(RefusalKind::Stale, why));
+        // SNS' clock is right: it is to send the message again when ours is.
         if age < -AHEAD {
-            return stale(format!(
+            let why = format!(
                 "the message is of the future by {}s; look at the clock of this machine",
                 -age.as_secs()
-            ));
+            );
+            return Err(Refusal::new(RefusalKind::Clock, why));
         }
         if age > most {
-            return stale(format!(
+            let why = format!(
                 "the message was published {}s ago, more than relay.max_age; look at the clock of this machine",
                 age.as_secs()
-            ));
+            );
+            return Err(Refusal::new(RefusalKind::Stale, why));
         }
         Ok(())
     }

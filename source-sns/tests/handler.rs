@@ -388,7 +388,10 @@ async fn a_certificate_that_cannot_be_had_is_no_verdict() {
 async fn what_is_no_certificate_is_refused() {
     let sns = SnsSender::start().await.unwrap();
     for (reply, kind) in [
-        (Reply::text(200, "<html>"), RefusalKind::Certificate),
+        (
+            Reply::text(200, "<html>"),
+            RefusalKind::CertificateUnavailable,
+        ),
         (
             Reply::text(200, SnsSender::cert_pem("x").repeat(100)),
             RefusalKind::CertificateUnavailable,
@@ -403,6 +406,44 @@ async fn what_is_no_certificate_is_refused() {
         sns.server().always_on("/Simple", reply);
         let got = receive(&handler, &sns.notification("x")).await;
         assert_eq!(got.unwrap_err(), kind);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_loses_nothing() {
+    let sns = SnsSender::start().await.unwrap();
+    let now = SystemClock.now();
+    let clock = Arc::new(ManualClock::new(now - Duration::from_secs(3600)));
+    let handler = builder(&sns).clock(Arc::<ManualClock>::clone(&clock));
+    let handler = handler.build().unwrap();
+    let m = sns.notification("x");
+    let refusal = receive(&handler, &m).await.unwrap_err();
+    assert_eq!((refusal, refusal.status()), (RefusalKind::Clock, 503));
+    clock.advance(Duration::from_secs(3600));
+    assert!(receive(&handler, &m).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_asked_for_again() {
+    let sns = SnsSender::start().await.unwrap();
+    // The certificate ends with the year 2098.
+    let ends: notifier_core::jiff::Timestamp = "2099-01-01T00:00:00Z".parse().unwrap();
+    let clock = Arc::new(ManualClock::new(ends - Duration::from_secs(60)));
+    let handler = builder(&sns)
+        .clock(Arc::<ManualClock>::clone(&clock))
+        .max_age(Duration::ZERO)
+        .build()
+        .unwrap();
+    let m = sns.notification("x");
+    assert!(receive(&handler, &m).await.is_ok());
+    clock.advance(Duration::from_secs(3600));
+    for asked in [2, 2] {
+        let refusal = receive(&handler, &m).await.unwrap_err();
+        assert_eq!(
+            (refusal, refusal.status()),
+            (RefusalKind::CertificateUnavailable, 503)
+        );
+        assert_eq!(sns.cert_requests(), asked);
     }
 }
 

@@ -11,8 +11,10 @@ mod source;
 mod unit;
 mod watch;
 
+pub use notifier_core::Backlog;
+
 pub use crate::{
     monitor::unit_name,
-    options::{Backlog, OPTIONS, SCHEME, SystemdBuilder},
+    options::{OPTIONS, SCHEME, SystemdBuilder},
     source::SystemdSource,
 };

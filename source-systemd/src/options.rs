@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use notifier_core::{
-    Clock, DEFAULT_PREFIX, Error, OptionGroup, OptionKind, OptionSpec, Result, Settings,
+    Backlog, Clock, DEFAULT_PREFIX, Error, OptionGroup, OptionKind, OptionSpec, Result, Settings,
     SystemClock,
 };
 
@@ -75,16 +75,6 @@ pub const OPTIONS: OptionGroup = OptionGroup::new(
         OptionSpec::new("name", "what this systemd is called as a source").default(SYSTEMD),
     ],
 );
-
-/// What becomes of units that have failed before the very first start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backlog {
-    /// They count as seen, and are not told.
-    #[default]
-    Skip,
-    /// They are told.
-    Report,
-}
 
 /// Sets up a [`SystemdSource`].
 ///

@@ -2,9 +2,11 @@
 //! watcher logs all it can, in both forms, while messages succeed and fail in every way.
 //! None of them may be seen anywhere, nor in what is kept on the disk.
 
+#[path = "support/plants.rs"]
+mod plants;
 mod support;
 
-use std::{fmt::Write, io::Read, time::Duration};
+use std::{io::Read, time::Duration};
 
 use flate2::read::GzDecoder;
 use notifier_testkit::{
@@ -12,6 +14,8 @@ use notifier_testkit::{
     mesos::{Auth, Death, FakeCluster, Stream, TaskSpec},
     slack::{FakeSlack, SlackReply},
 };
+
+use crate::plants::{Plants, forms};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -59,73 +63,12 @@ const LABELS: &[&str] = &[
     "my_secret",
 ];
 
-fn forms(secret: &str) -> Vec<String> {
-    const A: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    // In base64 at each of the three offsets, without what depends on the neighbours.
-    let json = serde_json::Value::from(secret).to_string();
-    let markup = secret
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
-    let mut out = vec![
-        json[1..json.len() - 1].to_owned(),
-        markup,
-        secret.to_owned(),
-        secret.bytes().fold(String::new(), |mut s, b| {
-            if b.is_ascii_alphanumeric() {
-                s.push(char::from(b))
-            } else {
-                let _ = write!(s, "%{b:02X}");
-            }
-            s
-        }),
-    ];
-    for offset in 0..3usize {
-        let bytes: Vec<u8> = std::iter::repeat_n(0, offset)
-            .chain(secret.bytes())
-            .collect();
-        let whole = &bytes[..bytes.len() / 3 * 3];
-        let text: String = whole
-            .chunks(3)
-            .flat_map(|c| {
-                let n = u32::from(c[0]) << 16 | u32::from(c[1]) << 8 | u32::from(c[2]);
-                (0..4).map(move |i| char::from(A[(n >> (18 - 6 * i)) as usize & 63]))
-            })
-            .skip(if offset == 0 { 0 } else { 4 })
-            .collect();
-        out.push(text);
-    }
-    out
-}
-
-struct Plants(Vec<String>);
-
 impl Plants {
-    fn plant(&mut self, kind: &str) -> String {
-        let secret = format!("S3cr3t{kind}{:03}x9Zq", self.0.len());
-        self.0.push(secret.clone());
-        secret
-    }
-
     /// One with all that markup, JSON and addresses write in another way.
     fn plant_odd(&mut self) -> String {
         let secret = format!("S3cr3t&<o>'\"/+%{:03}é", self.0.len());
         self.0.push(secret.clone());
         secret
-    }
-
-    fn assert_absent(&self, place: &str, text: &str) {
-        for secret in &self.0 {
-            for form in forms(secret) {
-                if let Some(at) = text.find(&form) {
-                    let from = text[..at].rfind('\n').map_or(0, |n| n + 1);
-                    panic!(
-                        "{secret} is in {place}: {}",
-                        &text[from..(at + 200).min(text.len())]
-                    );
-                }
-            }
-        }
     }
 
     /// No request says a secret but where it belongs.
@@ -202,7 +145,7 @@ async fn no_planted_secret_is_seen_anywhere() {
 }
 
 async fn run(format: &str) {
-    let mut plants = Plants(Vec::new());
+    let mut plants = Plants::default();
     let password = plants.plant("password");
     let agent_password = plants.plant("agent");
     let cluster = FakeCluster::builder()
@@ -411,7 +354,7 @@ async fn no_secret_of_any_backend_is_seen_or_kept_anywhere() {
 }
 
 async fn every_backend(format: &str) {
-    let mut plants = Plants(Vec::new());
+    let mut plants = Plants::default();
     let mut homes = Vec::new();
     let cluster = FakeCluster::start().await.unwrap();
     let sink = ScriptedServer::with_service(moody).await.unwrap();

@@ -1,6 +1,6 @@
 //! The route that SNS posts to.
 
-use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -15,14 +15,16 @@ use notifiers::{
     sns_source::{self, Answer, Handler},
 };
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
 };
 
 /// A body must be in within this time. SNS itself waits 15 s for an answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many bodies are in memory at once; more wait for as long as a body may take.
-const BODIES: usize = 64;
+/// Bodies up to this length are read whatever else there is: who is slow with them holds up nobody.
+const SMALL: usize = 16 * 1024;
+/// How many longer ones are in memory at once; more wait for as long as a body may take.
+const LARGE_BODIES: usize = 64;
 /// How much of a body that is too long is read all the same, so that who sends it reads the answer.
 const SPILLED: usize = 4 * 1024 * 1024;
 
@@ -37,7 +39,7 @@ pub(crate) fn of(handler: Arc<Handler>, engine: Engine, path: &str) -> Router {
     let relay = Arc::new(Relay {
         handler,
         engine,
-        places: Semaphore::new(BODIES),
+        places: Semaphore::new(LARGE_BODIES),
     });
     Router::new().route(path, post(take)).with_state(relay)
 }
@@ -49,27 +51,91 @@ async fn take(
 ) -> Response {
     let deadline = Instant::now() + BODY_TIMEOUT;
     let (parts, body) = request.into_parts();
-    let Ok(Ok(_place)) = timeout_at(deadline, relay.places.acquire()).await else {
-        tracing::warn!(%peer, "too many requests at once: one was put off");
-        return said(StatusCode::SERVICE_UNAVAILABLE);
-    };
     let from = peer.to_string();
-    let max = relay.handler.max_body();
-    match timeout_at(deadline, read(body, max)).await {
-        Ok(Some(body)) => {
+    match relay.read(body, deadline).await {
+        Ok(body) => {
             relay
-                .handled(&parts.headers, &parts.uri, &body, &from)
+                .handled(&parts.headers, &parts.uri, &body.bytes, &from)
                 .await
         }
-        Ok(None) => answered(relay.handler.too_large(&from)),
-        Err(_) => {
-            tracing::debug!(%peer, "a body did not come in time");
+        Err(Unread::TooLarge) => answered(relay.handler.too_large(&from)),
+        Err(Unread::NoPlace) => {
+            tracing::warn!(%peer, "too many large requests at once: one was put off");
+            said(StatusCode::SERVICE_UNAVAILABLE)
+        }
+        Err(why) => {
+            tracing::debug!(%peer, "a body {why}");
             said(StatusCode::SERVICE_UNAVAILABLE)
         }
     }
 }
 
+/// A whole body, and its place if it is a large one.
+struct Whole<'a> {
+    bytes: Vec<u8>,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+/// Why there is no whole body.
+#[derive(Debug)]
+enum Unread {
+    TooLarge,
+    NoPlace,
+    Late,
+    /// The other side left. What came is a part of the message, which must not be taken for it.
+    BrokenOff,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "is too large",
+            Self::NoPlace => "has no place",
+            Self::Late => "did not come in time",
+            Self::BrokenOff => "broke off",
+        })
+    }
+}
+
 impl Relay {
+    async fn read(&self, body: Body, deadline: Instant) -> Result<Whole<'_>, Unread> {
+        let max = self.handler.max_body();
+        let mut body = pin!(body);
+        let (mut bytes, mut length, mut place) = (Vec::new(), 0, None);
+        loop {
+            let next = timeout_at(deadline, poll_fn(|cx| body.as_mut().poll_frame(cx))).await;
+            let frame = match next {
+                // Late or not, what is too large is no better later.
+                _ if length > max.saturating_add(SPILLED) => return Err(Unread::TooLarge),
+                Err(_) | Ok(Some(Err(_))) if length > max => return Err(Unread::TooLarge),
+                Err(_) => return Err(Unread::Late),
+                Ok(Some(Err(_))) => return Err(Unread::BrokenOff),
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            length += data.len();
+            if length > max {
+                (bytes, place) = (Vec::new(), None);
+                continue;
+            }
+            if place.is_none() && length > SMALL {
+                let free = timeout_at(deadline, self.places.acquire()).await;
+                place = Some(free.ok().and_then(Result::ok).ok_or(Unread::NoPlace)?);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        match length > max {
+            true => Err(Unread::TooLarge),
+            false => Ok(Whole {
+                bytes,
+                _place: place,
+            }),
+        }
+    }
+
     async fn handled(&self, headers: &HeaderMap, uri: &Uri, body: &[u8], from: &str) -> Response {
         let header = |name: &str| headers.get(name)?.to_str().ok();
         let request = sns_source::Request::new(&header, body)
@@ -77,27 +143,6 @@ impl Relay {
             .from(from);
         answered(self.handler.handle(&self.engine, &request).await)
     }
-}
-
-/// The body, or `None` if it is longer than `max` bytes. One that breaks off is what came of it.
-async fn read(body: Body, max: usize) -> Option<Vec<u8>> {
-    let mut body = pin!(body);
-    let (mut bytes, mut length) = (Vec::new(), 0);
-    while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        length += data.len();
-        if length <= max {
-            bytes.extend_from_slice(&data);
-        } else {
-            bytes = Vec::new();
-        }
-        if length > max.saturating_add(SPILLED) {
-            break;
-        }
-    }
-    (length <= max).then_some(bytes)
 }
 
 fn answered(answer: Answer) -> Response {
@@ -116,4 +161,42 @@ fn answered(answer: Answer) -> Response {
 fn said(status: StatusCode) -> Response {
     let words = status.canonical_reason().unwrap_or_default();
     (status, format!("{words}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use notifiers::memory::MemoryReporter;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn small_bodies_need_no_place() {
+        let topic = "arn:aws:sns:eu-west-1:123456789012:t";
+        let secret = "0pen-sesame";
+        let handler = Handler::builder([topic]).raw_secret(secret);
+        let reporter = Arc::new(MemoryReporter::new());
+        let relay = Arc::new(Relay {
+            handler: Arc::new(handler.build().unwrap()),
+            engine: Engine::builder("t").reporter(reporter).build().unwrap(),
+            // All others are taken, and nobody gives one back.
+            places: Semaphore::new(0),
+        });
+        relay.places.close();
+        let post = async |length: usize| {
+            let request = Request::post(format!("/?secret={secret}"))
+                .header("x-amz-sns-rawdelivery", "true")
+                .header("x-amz-sns-message-type", "Notification")
+                .header("x-amz-sns-message-id", "m-1")
+                .header("x-amz-sns-topic-arn", topic)
+                .body(Body::from("x".repeat(length)))
+                .unwrap();
+            let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
+            take(State(Arc::clone(&relay)), peer, request)
+                .await
+                .status()
+        };
+        assert_eq!(post(SMALL).await, 200);
+        assert_eq!(post(SMALL + 1).await, 503);
+        assert_eq!(post(relay.handler.max_body() + 1).await, 413);
+    }
 }

@@ -212,6 +212,31 @@ async fn raw_deliveries_are_told_to_who_knows_the_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_message_is_not_told_for_it() {
+    let (scene, sns) = (Scene::new().await, SnsSender::start().await.unwrap());
+    let relay = relay(&scene, &sns, &["-relay.raw_secret=0pen-sesame"]).await;
+    let raw = sns.notification("disk full").raw();
+    let raw = raw.with_query("secret=0pen-sesame");
+    let mut head = "POST /sns?secret=0pen-sesame HTTP/1.1\r\nHost: x\r\n".to_owned();
+    for (name, value) in raw.headers() {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let mut cut = TcpStream::connect(&relay.address).await.unwrap();
+    head.push_str("Content-Length: 9\r\n\r\ndisk");
+    cut.write_all(head.as_bytes()).await.unwrap();
+    cut.shutdown().await.unwrap();
+    // Whatever it answers, it is done with it then.
+    let mut answer = String::new();
+    let _ = tokio::time::timeout(WAIT, cut.read_to_string(&mut answer))
+        .await
+        .unwrap();
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(status(&sns, &relay, &raw).await, 200);
+    assert_eq!(scene.told(1).await, ["disk full"]);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_text_can_be_told_in_quotes_as_the_old_function_did() {
     let (scene, sns) = (Scene::new().await, SnsSender::start().await.unwrap());
     let relay = relay(&scene, &sns, &["-relay.text=json"]).await;

@@ -55,7 +55,7 @@ fn every_option_counts() {
         shown.contains("11s") && shown.contains("1048576"),
         "{shown}"
     );
-    assert!(shown.contains("Credentials"), "{shown}");
+    assert!(shown.contains("BasicLogin"), "{shown}");
 }
 
 #[test]

@@ -99,6 +99,8 @@ struct State {
     running: Option<(String, oneshot::Sender<Outcome>)>,
     /// How many ask for an event.
     waiting: usize,
+    /// How many instances ended: connections of those take no events.
+    ended: usize,
     init_errors: Vec<Value>,
 }
 
@@ -248,7 +250,13 @@ impl Handle {
 
     /// Notes that the program is gone, and the invocation that was under way with it.
     pub(super) fn exited(&self) {
-        lock(&self.shared.state).running = None;
+        {
+            let mut state = lock(&self.shared.state);
+            state.running = None;
+            state.waiting = 0;
+            state.ended += 1;
+        }
+        self.shared.changed.notify_waiters();
     }
 }
 
@@ -325,19 +333,25 @@ impl Shared {
 
     /// Waits for an event and hands it over.
     async fn next(&self, link: &mut Link) -> io::Result<()> {
-        {
+        let ended = {
             let mut state = lock(&self.state);
             // Who asks for another one has nothing more to say of this one.
             state.running = None;
             state.waiting += 1;
-        }
+            state.ended
+        };
         self.changed.notify_waiters();
         let event = tokio::select! {
             biased;
             () = link.gone() => None,
-            event = self.event() => Some(event),
+            event = self.event(ended) => event,
         };
-        lock(&self.state).waiting -= 1;
+        {
+            let mut state = lock(&self.state);
+            if state.ended == ended {
+                state.waiting -= 1;
+            }
+        }
         let Some(event) = event else {
             return Err(io::ErrorKind::ConnectionAborted.into());
         };
@@ -363,13 +377,21 @@ impl Shared {
         link.answer(200, &headers, &event.body).await
     }
 
-    async fn event(&self) -> Event {
+    /// The next event; `None` once the instance that asked has ended, of which its connection may
+    /// not have heard yet.
+    async fn event(&self, ended: usize) -> Option<Event> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(event) = lock(&self.state).queue.pop_front() {
-                return event;
+            {
+                let mut state = lock(&self.state);
+                if state.ended != ended {
+                    return None;
+                }
+                if let Some(event) = state.queue.pop_front() {
+                    return Some(event);
+                }
             }
             changed.await;
         }

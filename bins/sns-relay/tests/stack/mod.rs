@@ -78,7 +78,7 @@ impl LocalStack {
 
     /// Waits until it answers a request of SNS, or ends.
     async fn is_ready(&mut self) -> bool {
-        let end = Instant::now() + 2 * WAIT;
+        let end = Instant::now() + 5 * WAIT;
         while self._program.child.try_wait().unwrap().is_none() {
             if self.ask(&[("Action", "ListTopics")]).await.is_ok() {
                 return true;
