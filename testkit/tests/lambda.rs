@@ -123,6 +123,23 @@ async fn events_wait_their_turn() {
 }
 
 #[tokio::test]
+async fn who_is_killed_takes_no_event_along() {
+    let r = Runtime::start().await;
+    let instance = r.lambda.launch("true", &[]);
+    // The connection is ours, and so is there still when the instance is not.
+    let (url, client) = (r.url("invocation/next"), Client::builder().no_proxy());
+    let client = client.build().unwrap();
+    let waiting = tokio::spawn(async move { client.get(url).send().await.is_ok() });
+    assert!(r.lambda.wait_until_asked(WAIT).await);
+    instance.kill();
+    assert!(!r.lambda.wait_until_asked(Duration::ZERO).await);
+    let invoked = r.invoke("1", TIME);
+    assert_eq!(r.next().await.text().await.unwrap(), "1");
+    assert!(!waiting.await.unwrap());
+    invoked.abort();
+}
+
+#[tokio::test]
 async fn who_leaves_while_it_waits_takes_no_event_along() {
     let r = Runtime::start().await;
     // Another client, so that its connection goes with it.

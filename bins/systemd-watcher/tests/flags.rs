@@ -52,6 +52,8 @@ impl Scene {
         args.push(format!("-slack.hook_url={}", self.slack.hook_url("ops")));
         args.push("-slack.rate=unlimited".to_owned());
         args.push("-retry.max-interval=1s".to_owned());
+        // Longer than any of it takes; where it is to be short, the last one counts.
+        args.push("-shutdown-timeout=60s".to_owned());
         args.extend(more.iter().map(|a| (*a).to_owned()));
         args
     }
@@ -235,6 +237,7 @@ async fn without_a_disk_it_ends_well_only_if_the_failure_has_arrived() {
         ended.stderr
     );
     scene.slack.clear_script("ops");
+    let args = scene.args(&["unit", "of-no-machine"], &["-outbox=memory"]);
     let ended = run(&args, &MONITOR).await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert_eq!(scene.slack.received().len(), 1);

@@ -19,9 +19,11 @@
 //! # Ok(()) }
 //! ```
 
+mod answer;
 mod instance;
 mod server;
 mod wire;
 
+pub use answer::{Answer, Outcome};
 pub use instance::Instance;
-pub use server::{Answer, FakeLambda, Outcome};
+pub use server::FakeLambda;

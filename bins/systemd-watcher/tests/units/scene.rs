@@ -1,6 +1,11 @@
 //! A machine with the shipped units on it, and a Slack.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use notifier_testkit::{
     peer,
@@ -120,6 +125,11 @@ impl Scene {
             .systemd
             .run(&["systemctl", "start", "systemd-watcher-drain.service"]);
         started.await.unwrap().status.success()
+    }
+
+    /// The outbox' file.
+    pub(crate) fn outbox(&self) -> PathBuf {
+        self.systemd.root().join(STATE).join("outbox.sqlite")
     }
 
     /// All that the outbox has. Nothing may use it any more.
