@@ -258,3 +258,44 @@ proptest! {
         }
     }
 }
+#[tokio::test]
+async fn tmp_time() {
+    for pat in ["\u{6f22}", "\u{1}", "a\u{301}", "&<>*_"] {
+        let text = pat.repeat(100_000);
+        let mut f = record();
+        f.id = text.clone();
+        f.name = text.clone();
+        f.host = text.clone();
+        f.framework = text.clone();
+        f.image = text.clone();
+        f.message = Some(text.clone());
+        f.reason = Some(text.clone());
+        f.owners = vec![text.clone()];
+        f.labels.insert("team".to_owned(), text);
+        let report = Report::failure(f);
+        let mut s = BackendSettings::new(OPTIONS);
+        s.set(Origin::Flag, "body", "document").unwrap();
+        let settings = s.instance("default");
+        let id = DeliveryId::new("2b9");
+        let t = Templates::compile(&s).unwrap();
+        let a = std::time::Instant::now();
+        let mut w = vec![];
+        let text = t.text(&report, &settings, &mut w);
+        let b = a.elapsed();
+        let document = Document::of(&report, &id, text.as_str());
+        let c = a.elapsed();
+        let n = serde_json::to_vec(&document).unwrap().len();
+        let d = a.elapsed();
+        let v = serde_json::to_value(&document).unwrap();
+        let e = a.elapsed();
+        let _ = fit::json(&v, MAX_BODY).unwrap();
+        let f = a.elapsed();
+        println!(
+            "{pat:?} {n} text {b:?} doc {:?} vec {:?} value {:?} fit {:?}",
+            c - b,
+            d - c,
+            e - d,
+            f - e
+        );
+    }
+}
