@@ -20,37 +20,34 @@ const FEW: usize = 64;
 /// The detail whose end is kept.
 const JOURNAL: &str = "journal";
 
-/// A value as JSON of at most `max` bytes, and by how many bytes it was cut.
+/// A value as JSON of at most `max` bytes, and by about how many bytes it was cut.
+///
+/// What is far too large is not looked at as a whole: a message is made between others.
 ///
 /// # Errors
 /// If it is no JSON, which no value of ours is.
 pub(crate) fn json(value: &impl Serialize, max: usize) -> Result<(Vec<u8>, usize)> {
     let fault = |e| Error::internal("the body cannot be written as JSON").with_source(e);
-    let mut bytes = serde_json::to_vec(value).map_err(fault)?;
-    let whole = bytes.len();
-    if whole <= max {
-        return Ok((bytes, 0));
+    let mut short = serde_json::to_value(value).map_err(fault)?;
+    let mut sizes = Sizes::of(&short, max);
+    let whole = sizes.least();
+    if sizes.level(max) == usize::MAX {
+        return Ok((serde_json::to_vec(value).map_err(fault)?, 0));
     }
-    let mut value = serde_json::to_value(value).map_err(fault)?;
-    if drop_long_names(&mut value) {
-        bytes = serde_json::to_vec(&value).map_err(fault)?;
+    if drop_long_names(&mut short) {
+        sizes = Sizes::of(&short, max);
     }
-    if bytes.len() > max {
-        let mut texts = Vec::new();
-        measure(&value, &mut texts);
-        let rest = bytes.len() - texts.iter().sum::<usize>();
-        shorten(&mut value, level(texts, max.saturating_sub(rest)), false);
-        bytes = serde_json::to_vec(&value).map_err(fault)?;
-    }
+    shorten(&mut short, sizes.level(max), false);
+    let mut bytes = serde_json::to_vec(&short).map_err(fault)?;
     while bytes.len() > max {
         let mut most = 0;
-        count(&value, &mut most);
-        if most <= FEW || !halve_first(&mut value, most) {
+        count(&short, &mut most);
+        if most <= FEW || !halve_first(&mut short, most) {
             break;
         }
-        bytes = serde_json::to_vec(&value).map_err(fault)?;
+        bytes = serde_json::to_vec(&short).map_err(fault)?;
     }
-    let missing = whole.saturating_sub(bytes.len());
+    let missing = whole.saturating_sub(bytes.len()).max(1);
     Ok((bytes, missing))
 }
 
@@ -124,17 +121,76 @@ fn drop_long_names(value: &mut Value) -> bool {
     }
 }
 
-/// What each text takes.
-fn measure(value: &Value, texts: &mut Vec<usize>) {
-    match value {
-        Value::String(text) => texts.push(text.chars().map(cost).sum()),
-        Value::Array(list) => list.iter().for_each(|v| measure(v, texts)),
-        Value::Object(map) => map.values().for_each(|v| measure(v, texts)),
-        _ => {}
+/// What a value takes as JSON.
+#[derive(Default)]
+struct Sizes {
+    /// All but what stands in texts.
+    frame: usize,
+    /// The bytes of each text.
+    plain: Vec<usize>,
+    /// What each text takes; of those that are too long anyway only that.
+    escaped: Vec<usize>,
+}
+
+impl Sizes {
+    fn of(value: &Value, max: usize) -> Self {
+        let mut sizes = Self::default();
+        let mut texts = Vec::new();
+        sizes.add(value, &mut texts);
+        sizes.plain = texts.iter().map(|text| text.len()).collect();
+        let most = level(sizes.plain.clone(), max.saturating_sub(sizes.frame)).min(max);
+        sizes.escaped = texts.iter().map(|text| size(text, most)).collect();
+        sizes
+    }
+
+    fn add<'a>(&mut self, value: &'a Value, texts: &mut Vec<&'a str>) {
+        self.frame += match value {
+            Value::Null => 4,
+            Value::Bool(yes) => 5 - usize::from(*yes),
+            Value::Number(n) => n.to_string().len(),
+            Value::String(text) => {
+                texts.push(text);
+                2
+            }
+            Value::Array(list) => {
+                list.iter().for_each(|v| self.add(v, texts));
+                2 + list.len().saturating_sub(1)
+            }
+            Value::Object(map) => {
+                map.values().for_each(|v| self.add(v, texts));
+                let names: usize = map.keys().map(|name| size(name, usize::MAX) + 3).sum();
+                2 + names + map.len().saturating_sub(1)
+            }
+        };
+    }
+
+    /// No more than all takes.
+    fn least(&self) -> usize {
+        self.frame + self.plain.iter().sum::<usize>()
+    }
+
+    /// What the longest texts may take, that all have room.
+    fn level(&self, max: usize) -> usize {
+        match max.checked_sub(self.frame) {
+            Some(room) => level(self.escaped.clone(), room),
+            None => SHORT,
+        }
     }
 }
 
-/// What the longest texts may take, that all have room.
+/// What a text takes; not counted much beyond `most`.
+fn size(text: &str, most: usize) -> usize {
+    let mut size = 0;
+    for c in text.chars() {
+        size += cost(c);
+        if size > most {
+            break;
+        }
+    }
+    size
+}
+
+/// What the longest of these may take, that all have room.
 fn level(mut texts: Vec<usize>, mut room: usize) -> usize {
     texts.sort_unstable();
     let mut others = texts.len();
@@ -151,7 +207,7 @@ fn level(mut texts: Vec<usize>, mut room: usize) -> usize {
 /// Cuts every text that takes more than `most`.
 fn shorten(value: &mut Value, most: usize, from_end: bool) {
     match value {
-        Value::String(text) if text.chars().map(cost).sum::<usize>() > most => {
+        Value::String(text) if text.len() > most || size(text, most) > most => {
             *text = cut(text, most.saturating_sub(MARK), cost, from_end);
         }
         Value::Array(list) => list.iter_mut().for_each(|v| shorten(v, most, false)),
@@ -268,19 +324,7 @@ mod tests {
             "{}",
             bytes.len()
         );
-        assert_eq!(counted.0.get(), 2);
-        let mut texts = Vec::new();
-        let mut value = counted.1;
-        measure(&value, &mut texts);
-        let before: usize = texts.iter().sum();
-        shorten(&mut value, level(texts, before / 2), false);
-        let mut texts = Vec::new();
-        measure(&value, &mut texts);
-        let after: usize = texts.iter().sum();
-        assert!(
-            after <= before / 2 && after > before / 3,
-            "{after} of {before}"
-        );
+        assert_eq!(counted.0.get(), 1);
     }
 
     #[test]
@@ -301,6 +345,19 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn sizes_are_what_serde_json_writes(
+            texts in proptest::collection::btree_map(".{0,9}", "[\\x00-\\x7f\"\\\\é漢🦀]{0,60}", 0..9),
+            list in proptest::collection::vec(any::<i64>(), 0..4),
+        ) {
+            let value = json!({"a": texts, "b": [list, true, false, null, {}, []], "c": 0.5});
+            let whole = serde_json::to_vec(&value).unwrap().len();
+            let sizes = Sizes::of(&value, usize::MAX);
+            prop_assert_eq!(sizes.frame + sizes.escaped.iter().sum::<usize>(), whole);
+            prop_assert_eq!(json(&value, whole).unwrap().1, 0);
+            prop_assert!(sizes.level(whole - 1) < usize::MAX);
+        }
 
         #[test]
         fn it_always_fits_and_stays_json(
