@@ -165,7 +165,7 @@ fn build(context: &Context) -> Result<Engine, Fatal> {
     Ok(engine(context, reporters, uploader)?.build()?)
 }
 
-fn stop() -> Result<impl Future<Output = ()> + Send, Fatal> {
+pub(crate) fn stop() -> Result<impl Future<Output = ()> + Send, Fatal> {
     let signal = signal::shutdown()
         .map_err(|e| Fatal::new(Exit::Internal, format!("cannot wait for signals: {e}")))?;
     Ok(async {

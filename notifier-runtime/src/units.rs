@@ -7,7 +7,7 @@ use notifiers::{
     systemd::{self, SystemdBuilder, SystemdSource},
 };
 
-use crate::{Cli, Context, Fatal, Parsed, feed, tell};
+use crate::{Cli, Context, Fatal, Parsed, feed, once, tell};
 
 /// What only `systemd-watcher` has.
 pub const UNIT_OPTIONS: &[OptionSpec] = &[
@@ -260,7 +260,8 @@ const VARIABLES: [&str; 7] = [
     "PLATFORM",
 ];
 
-/// Tells that a unit failed, as [`tell`] does, for who was started by its `OnFailure=`.
+/// Tells that a unit failed, as [`tell`] does, for who was started by its `OnFailure=`; and then, should it have
+/// failed again meanwhile, of that: while this runs, systemd starts no other one for the unit.
 ///
 /// # Errors
 /// As [`tell`].
@@ -275,10 +276,28 @@ pub async fn tell_of_unit(context: &Context, unit: &str) -> Result<(), Fatal> {
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), env.get(name)?.ok()?.to_owned())))
         .collect();
-    tell(context, async || {
-        Ok(source.failure_of(unit, &variables).await)
-    })
-    .await
+    let mut stop = std::pin::pin!(once::stop()?);
+    let mut next = None;
+    loop {
+        let mut told = None;
+        tell(context, async || {
+            let failure = match next.take() {
+                Some(failure) => failure,
+                None => source.failure_of(unit, &variables).await,
+            };
+            Ok(told.insert(failure).clone())
+        })
+        .await?;
+        let Some(told) = told else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            again = source.failed_again(unit, &variables, &told) => next = again,
+        }
+        if next.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 #[cfg(test)]

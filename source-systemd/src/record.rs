@@ -32,6 +32,15 @@ pub(crate) fn job_id(boot_id: &str, job: u32) -> String {
     format!("{boot_id}/{job}")
 }
 
+/// The result of a job that is told, if it is one.
+pub(crate) fn of_job(result: &str) -> Option<&'static str> {
+    match result {
+        "dependency" => Some(DEPENDENCY),
+        "timeout" => Some(JOB_TIMEOUT),
+        _ => None,
+    }
+}
+
 /// How the main process ended (`ExecMainCode`, `ExecMainStatus`; the codes of waitid(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {

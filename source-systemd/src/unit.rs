@@ -29,6 +29,8 @@ pub(crate) struct Observation {
     pub(crate) started: Option<Timestamp>,
     /// When it came into this state.
     pub(crate) changed: Option<Timestamp>,
+    /// When it came to rest last, failed or not.
+    pub(crate) rested: Option<Timestamp>,
     /// When the main process of this run ended.
     pub(crate) exited: Option<Timestamp>,
 }
@@ -72,6 +74,7 @@ impl Observation {
             status_text: text(own, "StatusText"),
             started: at(if has_begun { main_begun } else { begun }),
             changed: at(number(unit, "StateChangeTimestamp").unwrap_or(0)),
+            rested: at(number(unit, "InactiveEnterTimestamp").unwrap_or(0)),
             exited: at(main_ended).filter(|_| is_current),
         }
     }

@@ -4,20 +4,28 @@
 //! process ended (`EXIT_CODE`, `EXIT_STATUS`; the same for other processes of the unit, such as that of
 //! `ExecStop=`), and that the unit failed (`UNIT_RESULT`). A unit that is refused a further start by its
 //! start limit is said to have failed again, with the result and the id of the run before it (systemd 252).
+//! Where a start fails before there is a run, an entry has the job's number and result.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use notifier_core::jiff::Timestamp;
 
-use super::entry::{EXIT, Entry};
-use crate::record::{Exit, START_LIMIT};
+use super::entry::{EXIT, Entry, START_FAILED};
+use crate::record::{self, DEPENDENCY, Exit, JOB_TIMEOUT, START_LIMIT};
 
 /// The matches of the entries that are read.
-pub(crate) const MESSAGES: [&str; 3] = [
-    "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c",
-    "MESSAGE_ID=98e322203f7a4ed290d09fe03c09fe15",
-    "CODE_FUNC=unit_test_start_limit",
+pub(crate) const MESSAGES: [&[&str]; 4] = [
+    &["MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c"],
+    &[
+        "MESSAGE_ID=be02cf6855d2428ba40df7e9d022f03d",
+        "JOB_RESULT=dependency",
+        "JOB_RESULT=timeout",
+    ],
+    &["MESSAGE_ID=98e322203f7a4ed290d09fe03c09fe15"],
+    &["CODE_FUNC=unit_test_start_limit"],
 ];
+/// How many of them say that something failed; they come first.
+pub(crate) const FAILURES: usize = 2;
 
 /// Of how many units it is remembered how their processes ended.
 const MAX_UNITS: usize = 4096;
@@ -26,15 +34,30 @@ const MAX_UNITS: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) unit: String,
-    /// 32 hexadecimal digits; empty if it is not known.
+    /// 32 hexadecimal digits; empty if it is not known; the boot and the number of a job.
     pub(crate) invocation_id: String,
-    /// `exit-code`, `signal`, `start-limit-hit`, …
+    /// `exit-code`, `signal`, `start-limit-hit`, `dependency`, …
     pub(crate) result: String,
     /// How its main process ended; where none did, how another one of the unit did.
     pub(crate) exit: Option<Exit>,
     pub(crate) at: Timestamp,
     /// The entry's, for [`Since::Cursor`](super::Since::Cursor).
     pub(crate) cursor: String,
+}
+
+impl Ended {
+    /// The last part of the failure's key: which one of its run or job it is.
+    pub(crate) fn last(&self) -> &'static str {
+        [START_LIMIT, DEPENDENCY, JOB_TIMEOUT]
+            .into_iter()
+            .find(|last| *last == self.result)
+            .unwrap_or_default()
+    }
+
+    /// Whether a start failed before there was a run.
+    pub(crate) fn is_of_job(&self) -> bool {
+        matches!(self.last(), DEPENDENCY | JOB_TIMEOUT)
+    }
 }
 
 /// Makes failures out of entries in their order.
@@ -59,6 +82,8 @@ impl Reader {
             self.failed(entry);
         } else if entry.message_id == EXIT {
             self.exited(entry);
+        } else if entry.message_id == START_FAILED {
+            self.not_started(entry);
         } else if entry.function == "unit_test_start_limit" {
             self.refused.insert(entry.unit.clone());
         }
@@ -82,6 +107,23 @@ impl Reader {
                 self.exits.remove(&oldest);
             }
         }
+    }
+
+    fn not_started(&mut self, entry: &Entry) {
+        let Some(result) = record::of_job(&entry.job_result) else {
+            return;
+        };
+        let Ok(job) = entry.job.parse() else {
+            return;
+        };
+        self.found.push(Ended {
+            unit: entry.unit.clone(),
+            invocation_id: record::job_id(&entry.boot_id, job),
+            result: result.to_owned(),
+            exit: None,
+            at: entry.at,
+            cursor: entry.cursor.clone(),
+        });
     }
 
     fn failed(&mut self, entry: &Entry) {
@@ -163,6 +205,41 @@ mod tests {
                 told("a", "signal", Some(Exit::Killed(9))),
                 told("c", "exit-code", Some(Exit::Exited(6))),
                 told("d", "resources", None)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_start_that_failed_before_a_run_is_that_of_a_job() {
+        let job = |result: &str, job: &str| Entry {
+            job: job.to_owned(),
+            job_result: result.to_owned(),
+            boot_id: "b".to_owned(),
+            ..entry(START_FAILED, "a", "1")
+        };
+        let mut reader = Reader::default();
+        for entry in [
+            failure("a", "1", "signal"),
+            job("dependency", "7"),
+            job("failed", "8"),
+            job("timeout", "9"),
+            job("dependency", "odd"),
+            failure("a", "2", "signal"),
+        ] {
+            reader.take(&entry);
+        }
+        let found: Vec<_> = reader
+            .found
+            .iter()
+            .map(|e| (e.invocation_id.as_str(), e.last(), e.is_of_job()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("1", "", false),
+                ("b/7", DEPENDENCY, true),
+                ("b/9", JOB_TIMEOUT, true),
+                ("2", "", false)
             ]
         );
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// The fields that are asked for. Those that begin with two underscores always come.
 pub(crate) const FIELDS: &str = "MESSAGE,MESSAGE_ID,CODE_FUNC,UNIT,USER_UNIT,INVOCATION_ID,USER_INVOCATION_ID,\
-    UNIT_RESULT,EXIT_CODE,EXIT_STATUS,_SYSTEMD_INVOCATION_ID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT";
+    UNIT_RESULT,EXIT_CODE,EXIT_STATUS,JOB_ID,JOB_RESULT,_SYSTEMD_INVOCATION_ID,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT";
 
 /// The most that is kept of a message, in bytes.
 const MAX_MESSAGE: usize = 16 << 10;
@@ -13,6 +13,8 @@ const MAX_MESSAGE: usize = 16 << 10;
 pub(crate) const FAILURE: &str = "d9b373ed55a64feb8242e02dbe79a49c";
 /// That a process of a unit ended.
 pub(crate) const EXIT: &str = "98e322203f7a4ed290d09fe03c09fe15";
+/// That a unit could not be started.
+pub(crate) const START_FAILED: &str = "be02cf6855d2428ba40df7e9d022f03d";
 
 /// What is used of an entry. What it does not have is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,11 @@ pub(crate) struct Entry {
     pub(crate) result: String,
     pub(crate) exit_code: String,
     pub(crate) exit_status: String,
+    /// The number and the result of the job that it is about.
+    pub(crate) job: String,
+    pub(crate) job_result: String,
+    /// 32 hexadecimal digits.
+    pub(crate) boot_id: String,
     /// The unit's own process wrote it.
     pub(crate) own: bool,
 }
@@ -66,6 +73,9 @@ impl Entry {
             result: text("UNIT_RESULT"),
             exit_code: text("EXIT_CODE"),
             exit_status: text("EXIT_STATUS"),
+            job: text("JOB_ID"),
+            job_result: text("JOB_RESULT"),
+            boot_id: text("_BOOT_ID"),
         })
     }
 

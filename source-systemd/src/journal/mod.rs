@@ -161,13 +161,7 @@ impl Journal {
             Since::Cursor(cursor) => format!("--after-cursor={cursor}"),
             Since::Time(at) => format!("--since=@{}", at.as_second()),
         });
-        for (i, id) in ended::MESSAGES.iter().enumerate() {
-            if i > 0 {
-                arguments.push("+".to_owned());
-            }
-            arguments.push(self.trusted().to_owned());
-            arguments.push((*id).to_owned());
-        }
+        arguments.extend(self.noted(&ended::MESSAGES, None));
         let mut reader = ended::Reader::default();
         self.ask(arguments, |entry| {
             reader.take(&entry);
@@ -175,6 +169,40 @@ impl Journal {
         })
         .await?;
         Ok(reader.found)
+    }
+
+    /// The last failure of a unit that systemd noted; that of a refused start looks like that of its run.
+    ///
+    /// # Errors
+    /// As [`ended`](Self::ended).
+    pub(crate) async fn newest(&self, unit: &str) -> Result<Option<Ended>> {
+        let mut arguments = vec![
+            "--lines=1".to_owned(),
+            format!("--output-fields={}", entry::FIELDS),
+        ];
+        arguments.extend(self.noted(&ended::MESSAGES[..ended::FAILURES], Some(unit)));
+        let mut reader = ended::Reader::default();
+        self.ask(arguments, |entry| {
+            reader.take(&entry);
+            true
+        })
+        .await?;
+        Ok(reader.found.pop())
+    }
+
+    /// What systemd notes by these messages, of all units or of one.
+    fn noted(&self, messages: &[&[&str]], unit: Option<&str>) -> Vec<String> {
+        let field = if self.user { "USER_UNIT" } else { "UNIT" };
+        let mut matches = Vec::new();
+        for message in messages {
+            if !matches.is_empty() {
+                matches.push("+".to_owned());
+            }
+            matches.push(self.trusted().to_owned());
+            matches.extend(unit.map(|unit| format!("{field}={unit}")));
+            matches.extend(message.iter().map(|m| (*m).to_owned()));
+        }
+        matches
     }
 
     /// How often systemd noted that a run failed: twice, where it refuses further starts.
@@ -189,7 +217,7 @@ impl Journal {
             format!("--output-fields={}", entry::FIELDS),
             self.trusted().to_owned(),
             format!("{}={invocation_id}", self.invocation()),
-            ended::MESSAGES[0].to_owned(),
+            ended::MESSAGES[0][0].to_owned(),
         ];
         let mut count = 0;
         self.ask(arguments, |entry| {

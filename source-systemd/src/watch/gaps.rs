@@ -137,7 +137,7 @@ impl Watch {
                 .get(&e.unit)
                 .filter(|_| asked.contains(&e.unit));
             let is_open = open.is_some_and(|open| e.at.as_second() >= open.since.as_second());
-            if is_open {
+            if is_open && !e.is_of_job() {
                 *found.entry(e.unit.as_str()).or_default() += 1;
             }
             let is_wanted = is_open || self.gaps.all.is_some();

@@ -24,6 +24,8 @@ pub(crate) struct Known {
     is_waiting: bool,
     /// When it was seen last, by systemd's own times.
     at: Option<Timestamp>,
+    /// When it was at rest last, as far as was seen.
+    rested: Option<Timestamp>,
     /// Runs that were told, and whether it was of a refused start, oldest first.
     told: VecDeque<(String, bool)>,
 }
@@ -116,6 +118,7 @@ impl Known {
             self.is_over |= is_after && seen.result == "success";
         }
         self.at = seen.started.max(seen.changed).or(self.at);
+        self.rested = seen.rested.or(self.rested);
         out
     }
 
@@ -150,7 +153,14 @@ impl Known {
     /// anew, or, after waiting for it, by the next one of systemd's own.
     fn gap(&self, seen: &Observation) -> Option<Gap> {
         let more = seen.restarts.saturating_sub(self.restarts);
-        let follows = self.is_over && more == u32::from(self.is_waiting);
+        // What looked like the last failure was followed by a restart, and that run has ended too: the count began
+        // anew since. On the way to a restart systemd itself lets the unit rest once more.
+        let has_rested = self
+            .rested
+            .zip(seen.rested)
+            .is_some_and(|(then, now)| now > then);
+        let follows =
+            self.is_over && more == u32::from(self.is_waiting) && (self.is_waiting || !has_rested);
         if self.invocation_id.is_empty() || follows {
             return None;
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     Done, SETTLE, Watch,
     judge::{self, Judgement},
-    telling::{self, Pending, What},
+    telling::{Pending, What},
 };
 use crate::{
     bus::{Event, Job},
@@ -76,7 +76,7 @@ impl Watch {
     }
 
     fn take_job(&mut self, job: &Job) {
-        let Some(result) = telling::of_job(&job.result) else {
+        let Some(result) = record::of_job(&job.result) else {
             return;
         };
         if !self.config.choice.takes(&job.unit) {
@@ -84,6 +84,11 @@ impl Watch {
         }
         let now = self.config.clock.now();
         let invocation_id = record::job_id(&self.machine.boot_id, job.id);
+        // The journal has it too, should it be asked.
+        let known = self.known.get_mut(&job.unit);
+        if known.is_some_and(|known| !known.tell(&invocation_id, false)) {
+            return;
+        }
         self.push(Pending {
             unit: job.unit.clone(),
             what: What::Job(job.id, result),

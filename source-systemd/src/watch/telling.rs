@@ -13,7 +13,7 @@ use crate::{
     bus::{Bus, Description},
     journal::Ended,
     labels::{self, Scope},
-    record::{DEPENDENCY, Facts, JOB_TIMEOUT, START_LIMIT, UNSEEN},
+    record::{Facts, START_LIMIT, UNSEEN},
     source::Config,
     unit::Observation,
 };
@@ -27,7 +27,7 @@ pub(crate) enum What {
     Limit,
     /// A job of this number, before there was a run: its result.
     Job(u32, &'static str),
-    /// A run, as the journal has it.
+    /// A run or a job, as the journal has it.
     Noted(Box<Ended>),
     /// So many runs, of which nobody knows more. Those that are started again whatever happens may have ended
     /// well: then it is told only if `is_certain`.
@@ -58,19 +58,9 @@ impl Pending {
             What::Run => "",
             What::Limit => START_LIMIT,
             What::Job(_, result) => result,
-            What::Noted(ended) if ended.result == START_LIMIT => START_LIMIT,
-            What::Noted(_) => "",
+            What::Noted(ended) => ended.last(),
             What::Unseen { .. } => UNSEEN,
         }
-    }
-}
-
-/// The result of a job that is told, if it is one.
-pub(crate) fn of_job(result: &str) -> Option<&'static str> {
-    match result {
-        "dependency" => Some(DEPENDENCY),
-        "timeout" => Some(JOB_TIMEOUT),
-        _ => None,
     }
 }
 
@@ -116,7 +106,12 @@ impl Teller {
         facts.description.clone_from(&about.description);
         facts.platform = self.platform(&about).await;
         facts.labels = self.labels(&pending.unit, &about).await;
-        if !matches!(pending.what, What::Job(..) | What::Unseen { .. }) {
+        let has_run = match &pending.what {
+            What::Run | What::Limit => true,
+            What::Noted(ended) => !ended.is_of_job(),
+            What::Job(..) | What::Unseen { .. } => false,
+        };
+        if has_run {
             let journal = &self.config.journal;
             facts.journal = journal
                 .tail(&pending.unit, &pending.invocation_id, self.config.lines)

@@ -2,6 +2,7 @@
 //! outside of it is told.
 
 mod alone;
+mod repeated;
 mod scene;
 mod together;
 mod trouble;

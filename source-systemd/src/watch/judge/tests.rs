@@ -18,6 +18,10 @@ fn seen(id: u32, active: &str, sub: &str, result: &str, restarts: u32) -> Observ
         restarts,
         started: Some(at(i64::from(id) * 10)),
         changed: Some(at(i64::from(id) * 10 + 5)),
+        rested: Some(at(match active {
+            "active" => i64::from(id) * 10 - 5,
+            _ => i64::from(id) * 10 + 5,
+        })),
         ..Observation::default()
     }
 }
@@ -38,6 +42,7 @@ fn waiting(id: u32, restarts: u32) -> Observation {
 fn before(id: u32, old: &str, restarts: u32) -> Observation {
     Observation {
         changed: Some(at(i64::from(id) * 10 - 4)),
+        rested: Some(at(i64::from(id) * 10 - 5)),
         ..seen(id, old, "dead", "success", restarts)
     }
 }
@@ -193,6 +198,9 @@ fn gaps_are_seen() {
     // The count began anew, since somebody started it.
     assert_eq!(all(&[failed(1, 4), running(2, 0)]).1, []);
     assert_eq!(all(&[running(1, 4), running(2, 0)]).1, [gap(1, 0)]);
+    // Its restart failed for good before somebody started it, and none of that was seen.
+    assert_eq!(all(&[failed(1, 0), running(3, 0)]).1, [gap(1, 0)]);
+    assert_eq!(all(&[failed(1, 0), before(3, "failed", 0)]).1, [gap(1, 0)]);
     // Somebody started it while it waited, or what came of its restart was not seen.
     assert_eq!(all(&[waiting(1, 1), running(2, 0)]).1.len(), 1);
     // It ended well, and is started again all the same.
