@@ -51,39 +51,20 @@ pub(crate) async fn matching(path: PathBuf) -> Vec<PathBuf> {
     listed.ok().flatten().unwrap_or_default()
 }
 
-fn pattern(path: &Path) -> Option<(PathBuf, Vec<char>)> {
+fn pattern(path: &Path) -> Option<(PathBuf, String)> {
     let name = path.file_name()?.to_str()?;
     let folder = path.parent()?;
     name.contains(['*', '?'])
-        .then(|| (folder.to_owned(), name.chars().collect()))
+        .then(|| (folder.to_owned(), name.to_owned()))
 }
 
-/// Whether a file's name fits a pattern of glob(7) with `*` and `?`; one that begins with a dot must be
+/// Whether a file's name fits a pattern of glob(7); one that begins with a dot must be
 /// asked for by one.
-fn fits(pattern: &[char], name: &str) -> bool {
-    if name.starts_with('.') && pattern.first() != Some(&'.') {
+fn fits(pattern: &str, name: &str) -> bool {
+    if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }
-    let name: Vec<char> = name.chars().collect();
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => (p, n) = (p + 1, n + 1),
-            _ => match star {
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    (p, n) = (at + 1, from + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
+    crate::watch::choice::matches(pattern, name)
 }
 
 #[cfg(test)]
@@ -102,8 +83,7 @@ mod tests {
             ("a*b*c", "aXbYbZ", false),
             ("*", "", true),
         ] {
-            let p: Vec<char> = pattern.chars().collect();
-            assert_eq!(fits(&p, name), is, "{pattern} {name}");
+            assert_eq!(fits(pattern, name), is, "{pattern} {name}");
         }
     }
 }
